@@ -1,0 +1,105 @@
+"""Entities, windows and feature views."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from platform_assets.declaration.declared import Declared
+from platform_assets.declaration.duration import Duration
+
+WINDOW_FUNCTIONS = ("count", "sum", "mean", "min", "max")
+ROW_FUNCTIONS = ("weekend", "hour_at_most", "value")
+
+
+class Entity(Declared):
+    """What features are about: a card holder, a terminal."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    join_key: str = Field(description="Column of the source that identifies the entity.")
+    description: str = ""
+
+
+class Feature(Declared):
+    """One feature column.
+
+    Window functions (count, sum, mean, min, max) look at the entity's rows with event timestamps
+    in (t - delay - window, t - delay]; rows with equal timestamps see each other. Row functions
+    read the row itself: `weekend` (Saturday or Sunday), `hour_at_most` (hour <= `hour`), `value`
+    (the column as it is).
+    """
+
+    name: str
+    description: str = ""
+    function: Literal["count", "sum", "mean", "min", "max", "weekend", "hour_at_most", "value"]
+    column: str | None = None
+    window: Duration | None = None
+    delay: Duration = timedelta()
+    include_current_row: bool = True
+    empty: float | None = Field(default=None, description="Value when the window holds no rows.")
+    hour: int | None = Field(default=None, ge=0, le=23)
+
+    @property
+    def is_window(self) -> bool:
+        return self.function in WINDOW_FUNCTIONS
+
+    @property
+    def type(self) -> str:
+        """`int64` for counts and flags; `float64` otherwise."""
+        return "int64" if self.function in ("count", "weekend", "hour_at_most") else "float64"
+
+    @model_validator(mode="after")
+    def _fields_fit_function(self) -> Feature:
+        where = f"feature {self.name!r}: function {self.function}"
+        if self.is_window:
+            if not self.window:
+                raise ValueError(f"{where} needs a window, such as 7d")
+            if self.function != "count" and self.column is None:
+                raise ValueError(f"{where} needs a column")
+            if self.hour is not None:
+                raise ValueError(f"{where} takes no hour")
+        else:
+            if self.window is not None or self.delay:
+                raise ValueError(f"{where} reads the row itself and takes no window or delay")
+            if self.function == "hour_at_most" and self.hour is None:
+                raise ValueError(f"{where} needs an hour, such as 6")
+            if self.function == "value" and self.column is None:
+                raise ValueError(f"{where} needs a column")
+        return self
+
+
+class FeatureView(Declared):
+    """Features of one entity, computed from one source, one row for each source row."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    description: str = ""
+    owners: tuple[str, ...] = Field(min_length=1)
+    source: str
+    entity: str
+    version: int = Field(default=1, ge=1)
+    ttl: Duration = timedelta(days=1)
+    online: bool = Field(default=True, description="Keep what serving needs in the online store.")
+    features: tuple[Feature, ...] = Field(min_length=1)
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        return tuple(feature.name for feature in self.features)
+
+    @property
+    def windows(self) -> tuple[Feature, ...]:
+        """The window features, in order."""
+        return tuple(feature for feature in self.features if feature.is_window)
+
+    @property
+    def code_version(self) -> str:
+        """Changes when what is computed changes; not with owners or descriptions."""
+        return f"v{self.version}-{self.fingerprint('description', 'owners', 'ttl', 'online')}"
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> FeatureView:
+        names = self.feature_names
+        if len(set(names)) != len(names):
+            raise ValueError(f"feature view {self.name!r}: a feature is declared twice")
+        return self

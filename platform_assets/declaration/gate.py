@@ -1,0 +1,109 @@
+"""Gates: what must hold before a version becomes champion."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from platform_assets.declaration.declared import Declared
+
+
+class Floor(Declared):
+    """A metric must be at least this high on the test days."""
+
+    kind: Literal["floor"]
+    metric: str
+    at_least: float
+
+    @property
+    def key(self) -> str:
+        return f"floor_{self.metric}"
+
+
+class NotWorseThanChampion(Declared):
+    """Lower bound of the paired entity bootstrap of (candidate - champion) >= -margin."""
+
+    kind: Literal["not_worse_than_champion"]
+    metric: Literal["roc_auc", "average_precision"] = "average_precision"
+    entity: str = Field(description="Entity resampled by the bootstrap.")
+    margin: float = Field(default=0.02, ge=0)
+    confidence: float = Field(default=0.95, gt=0.5, lt=1)
+    resamples: int = Field(default=200, ge=50)
+
+    @property
+    def key(self) -> str:
+        return self.kind
+
+
+class ContractHolds(Declared):
+    """Every raw day that reaches the training or test rows passed its contract or is waived."""
+
+    kind: Literal["contract"]
+
+    @property
+    def key(self) -> str:
+        return self.kind
+
+
+class FeatureEquality(Declared):
+    """An independent implementation recomputes the features of a key-hash sample."""
+
+    kind: Literal["feature_equality"]
+    entities: int = Field(default=200, ge=1, description="Entities of each kind in the sample.")
+    tolerance: float = Field(default=1e-9, ge=0)
+
+    @property
+    def key(self) -> str:
+        return self.kind
+
+
+class NoLeakage(Declared):
+    """Nothing changes when source and labels are cut at what was available; no single column tells all."""
+
+    kind: Literal["leakage"]
+    rows: int = Field(default=200, ge=1, description="Training rows recomputed on cut sources.")
+    single_column_limit: float = Field(default=0.8, gt=0, le=1, description="Average precision.")
+    allow: tuple[str, ...] = Field(default=(), description="Columns that may exceed the limit.")
+
+    @property
+    def key(self) -> str:
+        return self.kind
+
+
+class Parity(Declared):
+    """Served values equal training values at the same moment."""
+
+    kind: Literal["parity"]
+    requests: int = Field(default=500, ge=1, description="Requests in the key-hash sample, about.")
+    tolerance: float = Field(default=1e-9, ge=0)
+    at_most: float = Field(default=0.0, ge=0, le=1, description="Share of requests that may differ.")
+
+    @property
+    def key(self) -> str:
+        return self.kind
+
+
+Gate = Annotated[
+    Floor | NotWorseThanChampion | ContractHolds | FeatureEquality | NoLeakage | Parity,
+    Field(discriminator="kind"),
+]
+
+REQUIRED = ("floor", "not_worse_than_champion", "contract", "feature_equality", "leakage", "parity")
+
+
+def gates_are_complete(gates: Sequence[Gate], metrics: Iterable[str]) -> None:
+    """Raise ValueError unless every required kind of gate is there once and floors name metrics."""
+    kinds = [gate.kind for gate in gates]
+    missing = [kind for kind in REQUIRED if kind not in kinds]
+    if missing:
+        raise ValueError(f"gates: missing {', '.join(missing)}; every product declares all of {REQUIRED}")
+    keys = [gate.key for gate in gates]
+    twice = sorted({key for key in keys if keys.count(key) > 1})
+    if twice:
+        raise ValueError(f"gates: declared twice: {', '.join(twice)}")
+    known = list(metrics)
+    for gate in gates:
+        if isinstance(gate, Floor) and gate.metric not in known:
+            raise ValueError(f"gates: floor on {gate.metric!r}, which is not among metrics {known}")

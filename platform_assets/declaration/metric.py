@@ -1,0 +1,34 @@
+"""Metrics by name."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from platform_assets.declaration.declared import Declared
+
+
+class Metric(Declared):
+    """`roc_auc`, `average_precision`, or `card_precision` of an entity at k a day."""
+
+    kind: Literal["roc_auc", "average_precision", "card_precision"]
+    k: int | None = Field(default=None, ge=1)
+    entity: str | None = None
+
+    @property
+    def key(self) -> str:
+        """The name under which the value is reported: `card_precision_100`."""
+        return f"{self.kind}_{self.k}" if self.k else self.kind
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_name(cls, value: Any) -> Any:
+        return {"kind": value} if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _fields_fit_kind(self) -> Metric:
+        wants = self.kind == "card_precision"
+        if wants != (self.k is not None) or wants != (self.entity is not None):
+            raise ValueError("metric: k and entity are needed by card_precision, and only there")
+        return self

@@ -1,0 +1,151 @@
+"""A model product: what a squad declares and everything else follows from."""
+
+from __future__ import annotations
+
+import re
+from datetime import date, timedelta
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from platform_assets.declaration.compute import Compute
+from platform_assets.declaration.declared import Declared, fingerprint_of
+from platform_assets.declaration.duration import Duration
+from platform_assets.declaration.gate import Gate, gates_are_complete
+from platform_assets.declaration.metric import Metric
+from platform_assets.declaration.monitor import DriftMonitor
+
+
+class Label(Declared):
+    """The column to predict, and when it becomes known."""
+
+    column: str
+    delay: Duration = Field(description="Event timestamp + delay = when the label is available.")
+    available_at: str | None = Field(default=None, description="Column that tells it, instead of delay.")
+
+
+class Split(Declared):
+    """Train n days, wait for the labels, test m days.
+
+    `fixed` starts at `train_start`; `rolling` ends with the newest complete day of raw data.
+    """
+
+    kind: Literal["fixed", "rolling"] = "rolling"
+    train_start: date | None = None
+    train_days: int = Field(ge=1)
+    delay_days: int = Field(ge=0)
+    test_days: int = Field(ge=1)
+    remove_known: str | None = Field(
+        default=None, description="Entity whose members known to be positive leave the test days."
+    )
+    reading: Literal["as_known_now", "as_known_then"] = "as_known_now"
+
+    @model_validator(mode="after")
+    def _start_fits_kind(self) -> Split:
+        if (self.kind == "fixed") != (self.train_start is not None):
+            raise ValueError("split: train_start is needed by kind fixed, and only there")
+        return self
+
+
+class Estimator(Declared):
+    """A scikit-learn compatible class, by import path."""
+
+    path: str = Field(pattern=r"^[A-Za-z_][\w]*(\.[A-Za-z_]\w*)+$")
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    seed: int = 0
+    preprocessing: tuple[Literal["standardise", "impute_median"], ...] = ()
+
+
+class Schedule(Declared):
+    """When the product's chain is looked at, whatever happened in between."""
+
+    cron: str = "0 6 * * *"
+    time_zone: str = "UTC"
+    cooldown: Duration = Field(
+        default=timedelta(hours=1), description="What stays red is asked again after this long."
+    )
+
+    @model_validator(mode="after")
+    def _cron_has_five_fields(self) -> Schedule:
+        if len(self.cron.split()) != 5:
+            raise ValueError(f"schedule: expected a cron line of five fields, not {self.cron!r}")
+        return self
+
+
+OWNER = re.compile(r"^(team:[\w .-]+|[^@\s]+@[^@\s]+\.[^@\s]+)$")
+
+
+class Product(Declared):
+    """One model product, as its squad declares it in `defs.yaml` or in Python."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    description: str = ""
+    owners: tuple[str, ...] = Field(min_length=1)
+    source: str
+    contract: str | None = Field(
+        default=None, description="The contract the squad relies on; must be the source's own."
+    )
+    entities: tuple[str, ...] = Field(min_length=1)
+    feature_views: tuple[str, ...] = ()
+    inputs: tuple[str, ...] = Field(
+        min_length=1,
+        description="Model inputs in order: raw columns, feature views (all their features), or view:feature.",
+    )
+    label: Label
+    split: Split
+    estimator: Estimator
+    metrics: tuple[Metric, ...] = Field(min_length=1)
+    gates: tuple[Gate, ...]
+    drift: DriftMonitor = DriftMonitor()
+    schedule: Schedule = Schedule()
+    compute: dict[str, Compute] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Product:
+        for owner in self.owners:
+            if not OWNER.match(owner):
+                raise ValueError(f"owners: expected team:<name> or an e-mail address, not {owner!r}")
+        for view in {name.split(":")[0] for name in self.inputs if ":" in name}:
+            if view not in self.feature_views:
+                raise ValueError(f"inputs: {view!r} is not among feature_views {list(self.feature_views)}")
+        names = [metric.key for metric in self.metrics]
+        if len(set(names)) != len(names):
+            raise ValueError("metrics: one is declared twice")
+        gates_are_complete(self.gates, names)
+        for asset in self.compute:
+            if asset not in PRODUCT_ASSETS:
+                raise ValueError(f"compute: no asset {asset!r}; there are: {', '.join(PRODUCT_ASSETS)}")
+        if self.split.remove_known and self.split.remove_known not in self.entities:
+            raise ValueError(f"split.remove_known: {self.split.remove_known!r} is not among entities")
+        return self
+
+    @property
+    def training_version(self) -> str:
+        """Changes when a different training set would be built."""
+        return fingerprint_of(
+            self.model_dump(
+                mode="json", include={"name", "source", "feature_views", "inputs", "label", "split"}
+            )
+        )
+
+    @property
+    def estimator_version(self) -> str:
+        """Changes when a different model would be fitted on the same training set."""
+        return self.estimator.fingerprint()
+
+    @property
+    def gates_version(self) -> str:
+        """Changes when a gate is added, removed or moved."""
+        return fingerprint_of([gate.model_dump(mode="json") for gate in self.gates])
+
+
+PRODUCT_ASSETS = (
+    "training_set",
+    "training_run",
+    "evaluation_report",
+    "registered_model",
+    "parity_report",
+    "promotion",
+    "predictions",
+    "drift_report",
+)

@@ -1,0 +1,105 @@
+"""A source: where raw rows come from, what columns they have, how many to expect."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from platform_assets.declaration.declared import Declared
+
+ColumnType = Literal["int64", "float64", "string", "bool", "timestamp"]
+
+
+class Column(Declared):
+    """One column of raw rows. Timestamps are UTC with microseconds."""
+
+    name: str
+    type: ColumnType
+    description: str = ""
+    nullable: bool = False
+    scale: int | None = Field(
+        default=None,
+        ge=0,
+        le=9,
+        description="Decimals that values hold exactly (2: whole cents); sums are then exact integers.",
+    )
+    masked: bool = Field(default=False, description="Hide values in samples shown to people.")
+
+    @model_validator(mode="after")
+    def _scale_fits_type(self) -> Column:
+        if self.scale is not None and self.type != "float64":
+            raise ValueError(f"column {self.name!r}: scale is for float64, not {self.type}")
+        return self
+
+
+class Volume(Declared):
+    """How many rows a day should have, as a ratio to the median of the days around it."""
+
+    neighbours: int = Field(default=28, ge=3, description="How many nearest days give the median.")
+    at_least: float = Field(default=0.5, ge=0)
+    at_most: float = Field(default=1.7, gt=1)
+    severity: Literal["critical", "warning"] = "critical"
+
+
+class Source(Declared):
+    """Raw rows, one partition a day of the event timestamp in UTC."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    description: str = ""
+    owners: tuple[str, ...] = Field(min_length=1)
+    kind: Literal["folder", "generator"] = "folder"
+    location: str | None = Field(default=None, description="Folder; relative to the declaring file.")
+    format: Literal["parquet", "csv"] = "parquet"
+    pattern: str = Field(
+        default="{day}.parquet",
+        description="Glob below the folder. With {day} (YYYY-MM-DD) a file holds that day only; "
+        "without it every file may hold any day.",
+    )
+    start: date
+    end: date | None = Field(default=None, description="First day without data; none: still growing.")
+    columns: tuple[Column, ...] = Field(min_length=1)
+    primary_key: tuple[str, ...] = Field(min_length=1)
+    event_timestamp: str
+    available_at: str | None = Field(default=None, description="Column telling when a row was known.")
+    duplicates: Literal["refuse", "keep_first", "keep_last", "drop_identical"] = "refuse"
+    contract: str = Field(description="Great Expectations suite (JSON), relative to the declaring file.")
+    volume: Volume = Volume()
+    generator: dict[str, int | float] = Field(default_factory=dict)
+
+    def column(self, name: str) -> Column:
+        """The declared column of that name; KeyError when there is none."""
+        for column in self.columns:
+            if column.name == name:
+                return column
+        raise KeyError(name)
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        return tuple(column.name for column in self.columns)
+
+    @model_validator(mode="after")
+    def _names_exist(self) -> Source:
+        names = self.column_names
+        if len(set(names)) != len(names):
+            raise ValueError(f"source {self.name!r}: a column is declared twice")
+        for field, wanted in (
+            ("primary_key", self.primary_key),
+            ("event_timestamp", (self.event_timestamp,)),
+            ("available_at", (self.available_at,) if self.available_at else ()),
+        ):
+            for name in wanted:
+                if name not in names:
+                    raise ValueError(
+                        f"source {self.name!r}: {field} names {name!r}, which is not among "
+                        f"its columns ({', '.join(names)})"
+                    )
+        for name in (self.event_timestamp, self.available_at):
+            if name and self.column(name).type != "timestamp":
+                raise ValueError(f"source {self.name!r}: column {name!r} must be a timestamp")
+        if self.kind == "folder" and not self.location:
+            raise ValueError(f"source {self.name!r}: kind folder needs a location")
+        if self.end is not None and self.end <= self.start:
+            raise ValueError(f"source {self.name!r}: end must be after start")
+        return self

@@ -1,0 +1,70 @@
+"""Every error this library raises on purpose, as one tree.
+
+    PlatformError
+    ├── DeclarationError      a declaration is wrong: file, line, what was expected
+    │   └── UnknownName       a name that nothing answers to, with the nearest one that exists
+    ├── SourceError           raw input cannot be taken in: file, column, row count, the fix
+    ├── LakeError             the lake on disk is not what a manifest promises
+    ├── Blocked               something upstream is missing, red or stale, so nothing was built
+    ├── LeakageError          an input knows more than it could have known
+    ├── TrainingError         a training set or estimator cannot be used
+    └── PromotionRefused      a decision that did not pass its gates, or a lease held by someone else
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class PlatformError(Exception):
+    """Base of all errors that tell the user what to do next."""
+
+
+class DeclarationError(PlatformError):
+    """A declaration is wrong; nothing has run."""
+
+
+class UnknownName(DeclarationError):
+    """A name that nothing answers to."""
+
+    @classmethod
+    def among(cls, kind: str, name: str, available: Iterable[str]) -> UnknownName:
+        """Name the nearest existing name.
+
+        >>> str(UnknownName.among("feature view", "usr_stats", ["user_stats"]))
+        "no feature view 'usr_stats'; did you mean 'user_stats'?"
+        """
+        names = sorted(available)
+        near = difflib.get_close_matches(name, names, n=1)
+        if near:
+            hint = f"; did you mean {near[0]!r}?"
+        elif names:
+            hint = f"; there are: {', '.join(names)}"
+        else:
+            hint = "; none is declared"
+        return cls(f"no {kind} {name!r}{hint}")
+
+
+class SourceError(PlatformError):
+    """Raw input that cannot be taken in; nothing was written."""
+
+
+class LakeError(PlatformError):
+    """The lake on disk is not what a manifest promises."""
+
+
+class Blocked(PlatformError):
+    """Something upstream is missing, red or stale; nothing was built."""
+
+
+class LeakageError(PlatformError):
+    """An input knows more than it could have known at its time."""
+
+
+class TrainingError(PlatformError):
+    """A training set or an estimator that cannot be used."""
+
+
+class PromotionRefused(PlatformError):
+    """A promotion that did not pass, or that somebody else is deciding right now."""

@@ -1,0 +1,230 @@
+"""The lake: immutable files named by content, partitions replaced by one atomic manifest write.
+
+    <table>/data/<partition>/<digest>.parquet|json     immutable
+    <table>/manifests/<partition>/000001.json ...      every version, oldest first
+    <table>/manifests/<partition>/current              the number of the version that counts
+    <table>/current/<partition>.parquet                hard link for readers without our code
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from platform_assets.errors import LakeError
+from platform_assets.lake.atomic_files import (
+    append_numbered,
+    exclusive_lock,
+    half_written,
+    link_in_place,
+    numbered,
+    write_atomically,
+)
+from platform_assets.lake.digest import canonical, document_digest, table_digest
+from platform_assets.lake.manifest import Manifest
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Inputs = Mapping[str, Mapping[str, str]]
+
+
+@dataclass(frozen=True)
+class Lake:
+    """All tables below one folder."""
+
+    root: Path
+
+    def table(self, name: str) -> Table:
+        """A table by name, whether it holds anything yet or not."""
+        return Table(self.root / "tables" / name, name)
+
+
+@dataclass(frozen=True)
+class Table:
+    """Partitions of one table, each with its versions."""
+
+    folder: Path
+    name: str
+
+    def partitions(self) -> list[str]:
+        """Names of the partitions that hold a current version, in order."""
+        folder = self.folder / "manifests"
+        if not folder.is_dir():
+            return []
+        return sorted(p.name for p in folder.iterdir() if (p / "current").exists())
+
+    def manifest(self, partition: str) -> Manifest | None:
+        """The current version of a partition; None when it was never built."""
+        folder = self.folder / "manifests" / partition
+        try:
+            number = (folder / "current").read_text().strip()
+        except FileNotFoundError:
+            return None
+        path = folder / f"{number}.json"
+        if not path.exists():
+            raise LakeError(f"{folder / 'current'}: names version {number!r}, which is not there; "
+                            f"delete {folder} to rebuild the partition")
+        return Manifest.read(path)
+
+    def current(self, partitions: Iterable[str] | None = None) -> dict[str, Manifest]:
+        """Current manifests by partition; those never built are left out."""
+        names = self.partitions() if partitions is None else partitions
+        found = ((name, self.manifest(name)) for name in names)
+        return {name: manifest for name, manifest in found if manifest is not None}
+
+    def digests(self, partitions: Iterable[str] | None = None) -> dict[str, str]:
+        """Current digests by partition."""
+        return {name: manifest.digest for name, manifest in self.current(partitions).items()}
+
+    def history(self, partition: str) -> list[Manifest]:
+        """Every version of a partition, oldest first."""
+        return [Manifest.read(path) for path in numbered(self.folder / "manifests" / partition)]
+
+    def current_at(self, partition: str, moment: str) -> Manifest | None:
+        """The version that was current at a moment (ISO 8601 UTC): *as known then*."""
+        before = [m for m in self.history(partition) if m.created_at <= moment]
+        return before[-1] if before else None
+
+    def version(self, partition: str, digest: str) -> Manifest:
+        """The newest version of a partition with that digest; LakeError when there is none."""
+        for manifest in reversed(self.history(partition)):
+            if manifest.digest == digest:
+                return manifest
+        raise LakeError(f"table {self.name}: partition {partition} has no version {digest}")
+
+    def path(self, manifest: Manifest) -> Path:
+        """The immutable data file of a version; LakeError when it is gone."""
+        path = self.folder / manifest.file
+        if not path.exists():
+            raise LakeError(f"{path}: a manifest promises this file and it is gone; "
+                            f"delete {self.folder / 'manifests' / manifest.partition} to rebuild")
+        return path
+
+    def stable_folder(self) -> Path:
+        """Folder with exactly the current file of each partition, for readers without our code."""
+        return self.folder / "current"
+
+    def paths(self, partitions: Iterable[str]) -> list[str]:
+        """Data files of the current versions; LakeError names the partitions that are missing."""
+        wanted = list(partitions)
+        current = self.current(wanted)
+        missing = [name for name in wanted if name not in current]
+        if missing:
+            raise LakeError(f"table {self.name}: no partition {', '.join(missing[:5])}"
+                            + (f" and {len(missing) - 5} more" if len(missing) > 5 else ""))
+        return [str(self.path(current[name])) for name in wanted]
+
+    def read(self, partitions: Iterable[str], columns: Sequence[str] | None = None) -> pa.Table:
+        """Rows of the current versions, in the order of the partitions named."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        tables = [pq.read_table(path, columns=columns, partitioning=None) for path in self.paths(partitions)]
+        return pa.concat_tables(tables)
+
+    def document(self, partition: str) -> dict[str, Any] | None:
+        """The payload of a document partition; None when it was never written."""
+        manifest = self.manifest(partition)
+        return None if manifest is None else self.document_of(manifest)
+
+    def document_of(self, manifest: Manifest) -> dict[str, Any]:
+        """The payload of one version of a document partition."""
+        payload: dict[str, Any] = json.loads(self.path(manifest).read_bytes())
+        return payload
+
+    def write(
+        self,
+        partition: str,
+        rows: pa.Table,
+        *,
+        key: Sequence[str],
+        code_version: str,
+        inputs: Inputs,
+        cause: str,
+        run_id: str = "",
+        notes: Mapping[str, Any] | None = None,
+    ) -> Manifest:
+        """Make `rows` the current version of a partition.
+
+        Rows are stored sorted by `key`, which must identify them (ValueError otherwise). Writing
+        what is already current, made from the same inputs, changes nothing and returns the
+        present manifest.
+        """
+        import pyarrow.parquet as pq
+
+        ordered = canonical(rows, key)
+        digest = table_digest(ordered)
+        file = f"data/{partition}/{digest}.parquet"
+
+        def write_file(path: Path) -> None:
+            pq.write_table(ordered, path, compression="zstd", coerce_timestamps="us")
+
+        return self._put(
+            partition, digest, file, write_file, rows=ordered.num_rows, key=tuple(key),
+            schema=tuple((f.name, str(f.type)) for f in ordered.schema),
+            code_version=code_version, inputs=inputs, cause=cause, run_id=run_id, notes=notes or {},
+        )
+
+    def write_document(
+        self,
+        partition: str,
+        payload: Mapping[str, Any],
+        *,
+        code_version: str,
+        inputs: Inputs,
+        cause: str,
+        run_id: str = "",
+        notes: Mapping[str, Any] | None = None,
+    ) -> Manifest:
+        """Make a JSON document the current version. What changes by the clock belongs in `notes`."""
+        digest = document_digest(payload)
+        content = (json.dumps(payload, indent=1, sort_keys=True) + "\n").encode()
+        return self._put(
+            partition, digest, f"data/{partition}/{digest}.json", lambda path: _write(path, content),
+            rows=1, key=(), schema=(), code_version=code_version, inputs=inputs, cause=cause,
+            run_id=run_id, notes=notes or {},
+        )
+
+    def _put(self, partition: str, digest: str, file: str, write_file: Any, *, rows: int,
+             schema: tuple[tuple[str, str], ...], key: tuple[str, ...], code_version: str,
+             inputs: Inputs, cause: str, run_id: str, notes: Mapping[str, Any]) -> Manifest:
+        plain = {table: dict(sorted(parts.items())) for table, parts in sorted(inputs.items())}
+        folder = self.folder / "manifests" / partition
+        with exclusive_lock(folder / ".lock"):
+            present = self.manifest(partition)
+            path = self.folder / file
+            if not path.exists():
+                with half_written(path) as temporary:
+                    write_file(temporary)
+            if (present is not None and present.digest == digest
+                    and present.is_made_from(code_version, plain)):
+                return present
+            made: list[Manifest] = []
+
+            def content(number: int) -> bytes:
+                made[:] = [Manifest(
+                    table=self.name, partition=partition, sequence=number, digest=digest, rows=rows,
+                    bytes=path.stat().st_size, file=file, code_version=code_version, inputs=plain,
+                    cause=cause, run_id=run_id, created_at=utc_now(), schema=schema, key=key, notes=dict(notes),
+                )]
+                return made[0].to_json()
+
+            written = append_numbered(folder, content)
+            if path.suffix == ".parquet":
+                link_in_place(path, self.folder / "current" / f"{partition}.parquet")
+            write_atomically(folder / "current", written.stem.encode())
+            return made[0]
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+
+
+def utc_now() -> str:
+    """The present moment, ISO 8601 in UTC with microseconds."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

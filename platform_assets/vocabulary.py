@@ -1,0 +1,54 @@
+"""Metadata keys, tags, kinds and group names: nobody types one twice."""
+
+from __future__ import annotations
+
+# metadata keys
+ROWS = "dagster/row_count"
+SECONDS = "seconds"
+DIGEST = "platform/digest"
+CODE_VERSION = "platform/code_version"
+INPUTS_DIGEST = "platform/inputs_digest"
+CAUSE = "platform/cause"
+VERDICT = "evidence/verdict"
+EVIDENCE_ID = "evidence/id"
+EVIDENCE_REASON = "evidence/reason"
+MODEL_VERSION = "model/version"
+MODEL_DIGEST = "model/digest"
+CHAMPION = "model/champion"
+RETROACTIVE = "predictions/retroactive"
+PSI = "drift/psi"
+MISMATCHES = "parity/mismatches"
+
+# run and asset tags
+PRODUCT_TAG = "platform/product"
+SOURCE_TAG = "platform/source"
+STAGE_TAG = "platform/stage"
+K8S_CONFIG = "dagster-k8s/config"
+RANGE_START = "dagster/asset_partition_range_start"
+RANGE_END = "dagster/asset_partition_range_end"
+PARTITION_TAG = "dagster/partition"
+
+# MLflow
+CHAMPION_ALIAS = "champion"
+
+# lake tables
+
+
+def raw_table(source: str) -> str:
+    """Lake table of a source's raw rows, one partition a day."""
+    return f"raw/{source}"
+
+
+def feature_table(view: str) -> str:
+    """Lake table of a feature view, one partition a day."""
+    return f"features/{view}"
+
+
+def online_table(view: str) -> str:
+    """Lake table recording what an online store was filled with."""
+    return f"online/{view}"
+
+
+def product_table(product: str, noun: str) -> str:
+    """Lake table of one product's own noun: training_set, predictions, ..."""
+    return f"products/{product}/{noun}"
