@@ -19,6 +19,9 @@ RETROACTIVE = "predictions/retroactive"
 PSI = "drift/psi"
 MISMATCHES = "parity/mismatches"
 
+# columns the lake adds to raw and feature rows
+AVAILABLE_AT = "_available_at"
+
 # run and asset tags
 PRODUCT_TAG = "platform/product"
 SOURCE_TAG = "platform/source"
