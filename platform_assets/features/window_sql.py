@@ -1,0 +1,213 @@
+"""A declared feature view as one SELECT, for DuckDB or Spark.
+
+Both dialects order by the event timestamp in whole microseconds, so that they share one frame:
+(t-d-w, t-d] is `RANGE BETWEEN d+w-1 PRECEDING AND d PRECEDING`, open on the left because one
+microsecond is left out, closed on the right, rows of equal timestamps seeing each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from typing import Literal
+
+from platform_assets.declaration.duration import microseconds
+from platform_assets.declaration.feature_view import Entity, Feature, FeatureView
+from platform_assets.declaration.source import Source
+from platform_assets.errors import DeclarationError
+from platform_assets.features.reach import ranges
+from platform_assets.vocabulary import AVAILABLE_AT
+
+Dialect = Literal["duckdb", "spark"]
+NUMERIC = ("int64", "float64", "bool")
+
+
+def view_sql(
+    source: Source,
+    entity: Entity,
+    view: FeatureView,
+    *,
+    relation: str,
+    dialect: Dialect = "duckdb",
+    days: Iterable[str] | None = None,
+    partition_by: Sequence[str] | None = None,
+) -> str:
+    """One SELECT with a row for each row of `relation`, in no promised order.
+
+    `relation` is anything that may follow FROM and has the source's columns and `_available_at`.
+    Columns out: `partition_by`, primary key, join key, event timestamp, `_available_at`, features.
+    `days` keeps rows of those days only, after their windows have looked at every row there is.
+    `partition_by` separates rows further (windows never look across its columns).
+
+    This is the reading *as known now*: a window looks at every row of its time, also at those that
+    became available later; `_available_at` is only handed on.
+
+    A null is left out of sum, mean, min and max and of the count of a column, as in SQL; so is a NaN
+    in a column declared nullable. A window without values has the declared `empty`, else 0 for a
+    count and null for the rest. A row without a join key belongs to nobody: its windows are empty.
+    Columns with a `scale` and whole numbers are summed as integers and divided once, so results are
+    equal to the last bit on every engine.
+
+    Raises DeclarationError for a column that cannot be added up, and for what a dialect cannot do.
+    """
+    return _ViewQuery(source, entity, view, dialect, tuple(partition_by or ())).sql(relation, days)
+
+
+@dataclass
+class _ViewQuery:
+    """Collects the expressions of the two inner SELECTs while the features are written."""
+
+    source: Source
+    entity: Entity
+    view: FeatureView
+    dialect: Dialect
+    partition_by: tuple[str, ...]
+    values: dict[str, str] = field(default_factory=dict)  # expression on a raw row -> name
+    windows: dict[str, str] = field(default_factory=dict)  # expression over a window -> name
+
+    def sql(self, relation: str, days: Iterable[str] | None) -> str:
+        key, moment = self.entity.join_key, self.source.event_timestamp
+        names = [*self.partition_by, *self.source.primary_key, key, moment, AVAILABLE_AT]
+        kept = ", ".join(self.quoted(name) for name in dict.fromkeys(names))
+        features = [f"{self.feature(f)} AS {self.quoted(f.name)}" for f in self.view.features]
+        values = [f"{expression} AS {name}" for expression, name in self.values.items()]
+        windows = [f"{expression} AS {name}" for expression, name in self.windows.items()]
+        passed_on = [kept, "_us", *self.values.values()]
+        micros = "epoch_us({})" if self.dialect == "duckdb" else "unix_micros(CAST({} AS TIMESTAMP))"
+        return "\n".join(
+            [
+                f"SELECT {kept},",
+                "  " + ",\n  ".join(features),
+                "FROM (",
+                "  SELECT " + ",\n    ".join([*passed_on, *windows]),
+                "  FROM (SELECT "
+                + ", ".join([kept, f"{micros.format(self.quoted(moment))} AS _us", *values]),
+                f"    FROM {relation}) AS raw_rows",
+                ") AS windows",
+                *([f"WHERE {_within(days)}"] if days is not None else []),
+            ]
+        )
+
+    def feature(self, feature: Feature) -> str:
+        """The feature over the names of the middle SELECT, in its declared type."""
+        if feature.is_window:
+            value = self.window_value(feature)
+        elif feature.function == "weekend":
+            moment = self.quoted(self.source.event_timestamp)
+            value = f"isodow({moment}) >= 6" if self.dialect == "duckdb" else f"weekday({moment}) >= 5"
+        elif feature.function == "hour_at_most":
+            value = f"hour({self.quoted(self.source.event_timestamp)}) <= {feature.hour}"
+        else:
+            assert feature.column is not None
+            self.check_numeric(feature)
+            value = self.value(self.present(feature.column))
+        return f"CAST({value} AS {'BIGINT' if feature.type == 'int64' else 'DOUBLE'})"
+
+    def window_value(self, feature: Feature) -> str:
+        if feature.function == "count":
+            column = feature.column and self.source.column(feature.column)
+            counted = self.value(self.present(column.name)) if column and column.nullable else "*"
+            value = self.over(feature, "count", counted)
+            empty = f"{int(feature.empty)}" if feature.empty is not None else "0"
+            if self.key_may_be_missing:
+                value = f"CASE WHEN {self.quoted(self.entity.join_key)} IS NOT NULL THEN {value} ELSE 0 END"
+            return value if empty == "0" else f"coalesce(nullif({value}, 0), {empty})"
+        value = self.aggregate(feature)
+        if self.key_may_be_missing:
+            value = f"CASE WHEN {self.quoted(self.entity.join_key)} IS NOT NULL THEN {value} END"
+        if feature.empty is not None:
+            value = f"coalesce({value}, {feature.empty!r})"
+        return value
+
+    def aggregate(self, feature: Feature) -> str:
+        """sum, mean, min or max; null when the window holds no value."""
+        assert feature.column is not None
+        self.check_numeric(feature)
+        column = self.source.column(feature.column)
+        unit = 10**column.scale if column.scale is not None else 1
+        exact = column.scale is not None or column.type != "float64"
+        expression = self.present(column.name)
+        if column.scale is not None:
+            expression = f"CAST(round({expression} * {unit}) AS BIGINT)"
+        elif exact:
+            expression = f"CAST({expression} AS BIGINT)"
+        value = self.value(expression)
+        if feature.function in ("min", "max"):
+            found = self.over(feature, feature.function, value)
+            return f"CAST({found} AS DOUBLE) / {unit}" if unit > 1 else found
+        total = self.over(feature, "sum", value)
+        count = self.over(feature, "count", value if column.nullable else "*")
+        if feature.function == "sum":
+            amount = f"CAST({total} AS DOUBLE) / {unit}" if unit > 1 else f"CAST({total} AS DOUBLE)"
+            # an own row taken off again leaves 0, not null
+            return amount if not self.subtracts(feature) else f"CASE WHEN {count} > 0 THEN {amount} END"
+        number = f"{count} * {unit}" if unit > 1 else count
+        return f"CAST({total} AS DOUBLE) / nullif({number}, 0)"
+
+    def over(self, feature: Feature, function: str, value: str) -> str:
+        """An aggregate over the feature's frame, by its name in the middle SELECT."""
+        assert feature.window is not None
+        delay, width = microseconds(feature.delay), microseconds(feature.window)
+        end = f"{delay} PRECEDING" if delay else "CURRENT ROW"
+        partition = ", ".join(self.quoted(name) for name in (*self.partition_by, self.entity.join_key))
+        frame = f"PARTITION BY {partition} ORDER BY _us RANGE BETWEEN {delay + width - 1} PRECEDING AND {end}"
+        without_own = not feature.include_current_row and not delay
+        if without_own and self.dialect == "duckdb":
+            frame += " EXCLUDE CURRENT ROW"
+        expression = f"{function}({value}) OVER ({frame})"
+        name = self.windows.setdefault(expression, f"_w{len(self.windows)}")
+        if not self.subtracts(feature):
+            return name
+        if function in ("min", "max"):
+            raise DeclarationError(
+                f"feature view {self.view.name!r}: feature {feature.name!r}: Spark cannot take the current "
+                f"row out of a {function}; compute this view on DuckDB, or include the current row"
+            )
+        own = {"count": f"(CASE WHEN {value} IS NULL THEN 0 ELSE 1 END)", "sum": f"coalesce({value}, 0)"}
+        return f"({name} - {'1' if value == '*' else own[function]})"
+
+    def subtracts(self, feature: Feature) -> bool:
+        """Spark has no EXCLUDE CURRENT ROW, so there the own row is taken off again."""
+        return self.dialect == "spark" and not feature.include_current_row and not feature.delay
+
+    def present(self, name: str) -> str:
+        """A raw column, NaN read as null where nulls are allowed."""
+        column, quoted = self.source.column(name), self.quoted(name)
+        if column.type == "float64" and column.nullable:
+            return f"CASE WHEN isnan({quoted}) THEN NULL ELSE {quoted} END"
+        return quoted
+
+    def value(self, expression: str) -> str:
+        return self.values.setdefault(expression, f"_v{len(self.values)}")
+
+    def check_numeric(self, feature: Feature) -> None:
+        assert feature.column is not None
+        kind = self.source.column(feature.column).type
+        if kind not in NUMERIC:
+            raise DeclarationError(
+                f"feature view {self.view.name!r}: feature {feature.name!r}: function {feature.function} "
+                f"needs a number, and column {feature.column!r} is a {kind}"
+            )
+
+    @property
+    def key_may_be_missing(self) -> bool:
+        return self.source.column(self.entity.join_key).nullable
+
+    def quoted(self, name: str) -> str:
+        if self.dialect == "spark":
+            return "`" + name.replace("`", "``") + "`"
+        return '"' + name.replace('"', '""') + '"'
+
+
+def _within(days: Iterable[str]) -> str:
+    """Rows of these days; no day at all keeps no row."""
+    parts = [
+        f"_us >= {_start(first)} AND _us < {_start(last) + 86_400_000_000}" for first, last in ranges(days)
+    ]
+    return " OR ".join(f"({part})" for part in parts) or "1 = 0"
+
+
+def _start(day: str) -> int:
+    began = datetime.combine(date.fromisoformat(day), datetime.min.time(), UTC)
+    return (began - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
