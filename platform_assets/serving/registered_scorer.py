@@ -1,0 +1,104 @@
+"""A registered version, ready to score: its inputs, its feature views, its model."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from platform_assets.declaration.feature_view import FeatureView
+from platform_assets.declaration.product import Product
+from platform_assets.declaration.repository import Repository
+from platform_assets.errors import Blocked, TrainingError
+from platform_assets.stores import Stores
+from platform_assets.vocabulary import product_table
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+
+
+@dataclass(frozen=True)
+class RegisteredScorer:
+    """One version of a product's model, as its lineage recorded it; not as the product is declared today."""
+
+    stores: Stores
+    product: str
+    version: str
+    model_digest: str
+    inputs: tuple[str, ...]
+    view_versions: Mapping[str, str]
+    training_set: Mapping[str, str]
+    training_run_digest: str
+    artifact_path: str
+    artifact_digest: str
+
+    @classmethod
+    def of(cls, stores: Stores, product: Product, version: str) -> RegisteredScorer:
+        """Read a version's lineage; the model itself is loaded when first used."""
+        from platform_assets.registry.model_versions import lineage
+
+        recorded = lineage(stores, product, version)
+        runs = stores.lake.table(product_table(product.name, "training_run"))
+        run = runs.version(recorded["training_set"]["partition"], recorded["training_run_digest"])
+        return cls(
+            stores=stores,
+            product=product.name,
+            version=version,
+            model_digest=recorded["model_digest"],
+            inputs=tuple(runs.document_of(run)["inputs"]),
+            view_versions=dict(recorded["views"]),
+            training_set=dict(recorded["training_set"]),
+            training_run_digest=recorded["training_run_digest"],
+            artifact_path=run.notes["artifact_path"],
+            artifact_digest=recorded["artifact_digest"],
+        )
+
+    def changed_views(self, repository: Repository) -> list[str]:
+        """What is declared otherwise than this version was trained on, in words."""
+        changed = []
+        for name, trained_on in sorted(self.view_versions.items()):
+            view = repository.feature_views.get(name)
+            if view is None:
+                changed.append(f"{name} is no longer declared")
+            elif view.code_version != trained_on:
+                changed.append(f"{name} was {trained_on}, declared is {view.code_version}")
+        return changed
+
+    def views(self, repository: Repository) -> tuple[FeatureView, ...]:
+        """The feature views it reads. Raises Blocked unless each is still what it was trained on."""
+        changed = self.changed_views(repository)
+        if changed:
+            raise Blocked(
+                f"product {self.product}: version {self.version} was trained on other feature views "
+                f"({'; '.join(changed)}); train and promote a version on the declared ones, or put the "
+                f"declaration back"
+            )
+        return tuple(repository.feature_view(name) for name in self.view_versions)
+
+    def score(self, rows: pa.Table) -> np.ndarray:
+        """Scores, float64, of rows that hold at least its inputs.
+
+        Raises TrainingError unless all are finite.
+        """
+        import numpy as np
+
+        from platform_assets.training.estimator import score
+
+        if rows.num_rows == 0:
+            return np.empty(0)
+        scores = score(self._model, rows.select(list(self.inputs)))
+        wrong = int((~np.isfinite(scores)).sum())
+        if wrong:
+            raise TrainingError(
+                f"product {self.product}: version {self.version} gives {wrong} of {len(scores)} rows a score "
+                f"that is no number; look for missing values among its inputs ({', '.join(self.inputs)})"
+            )
+        return scores
+
+    @functools.cached_property
+    def _model(self) -> Any:
+        from platform_assets.training.training_run import load_model
+
+        return load_model(self.stores, self.artifact_path, self.artifact_digest)
