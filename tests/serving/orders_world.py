@@ -1,0 +1,151 @@
+"""A small shop in a fresh home: raw days written straight into the lake, features built for real."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from platform_assets.declaration.feature_view import Entity, FeatureView
+from platform_assets.declaration.product import Product
+from platform_assets.declaration.repository import Repository
+from platform_assets.declaration.source import Source
+from platform_assets.features.compute import build_feature_days
+from platform_assets.home import Home
+from platform_assets.stores import Stores
+from platform_assets.vocabulary import AVAILABLE_AT, raw_table
+
+START = date(2024, 3, 1)
+ROWS = 200
+
+SOURCE = Source.model_validate(
+    {
+        "name": "orders",
+        "owners": ["team:shop"],
+        "location": "orders",
+        "start": START,
+        "columns": [
+            {"name": "order_id", "type": "int64"},
+            {"name": "placed_at", "type": "timestamp"},
+            {"name": "shop_id", "type": "int64"},
+            {"name": "amount", "type": "float64", "scale": 2},
+            {"name": "late", "type": "int64"},
+        ],
+        "primary_key": ["order_id"],
+        "event_timestamp": "placed_at",
+        "contract": "orders.json",
+    }
+)
+VIEW = FeatureView.model_validate(
+    {
+        "name": "shop_activity",
+        "owners": ["team:shop"],
+        "source": "orders",
+        "entity": "shop",
+        "features": [
+            {"name": "orders_2d", "function": "count", "window": "2d"},
+            {
+                "name": "late_share_2d",
+                "function": "mean",
+                "column": "late",
+                "window": "2d",
+                "delay": "1d",
+                "empty": 0,
+            },
+        ],
+    }
+)
+PRODUCT = Product.model_validate(
+    {
+        "name": "late_orders",
+        "owners": ["team:shop"],
+        "source": "orders",
+        "entities": ["shop"],
+        "feature_views": ["shop_activity"],
+        "inputs": ["amount", "shop_activity"],
+        "label": {"column": "late", "delay": "1d"},
+        "split": {"train_days": 3, "delay_days": 1, "test_days": 2},
+        "estimator": {"path": "sklearn.linear_model.LogisticRegression", "preprocessing": ["standardise"]},
+        "metrics": ["roc_auc", "average_precision"],
+        "gates": [
+            {"kind": "floor", "metric": "roc_auc", "at_least": 0},
+            {"kind": "not_worse_than_champion", "entity": "shop", "margin": 1},
+            {"kind": "contract"},
+            {"kind": "feature_equality"},
+            {"kind": "leakage"},
+            {"kind": "parity"},
+        ],
+        "drift": {"current_days": 2, "min_rows": 100},
+    }
+)
+
+
+def day(number: int) -> str:
+    """The day that many days after the source's first."""
+    return (START + timedelta(days=number)).isoformat()
+
+
+def raw_rows(name: str, *, rows: int = ROWS, amount: float = 1.0) -> pa.Table:
+    """The orders of a day, always the same; `amount` multiplies every amount."""
+    number = (date.fromisoformat(name) - START).days
+    random = np.random.default_rng(number)
+    seconds = np.sort(random.choice(86_400, rows, replace=False))
+    at = np.datetime64(name, "us") + seconds.astype("timedelta64[s]")
+    amounts = np.round(random.lognormal(3, 1, rows) * amount, 2)
+    return pa.table(
+        {
+            "order_id": np.arange(rows) + number * 10_000,
+            "placed_at": at,
+            "shop_id": random.integers(0, 12, rows),
+            "amount": amounts,
+            "late": (amounts / amount * random.uniform(0.5, 1.5, rows) > 30).astype(np.int64),
+            AVAILABLE_AT: at,
+        }
+    )
+
+
+@dataclass(frozen=True)
+class OrdersWorld:
+    """Stores and declarations, and hands that write days."""
+
+    stores: Stores
+    repository: Repository
+    product: Product = PRODUCT
+
+    @classmethod
+    def at(cls, folder: Path) -> OrdersWorld:
+        """An empty world; nothing is written yet."""
+        repository = Repository(
+            {SOURCE.name: SOURCE},
+            {"shop": Entity(name="shop", join_key="shop_id")},
+            {VIEW.name: VIEW},
+            {SOURCE.name: folder},
+        )
+        return cls(Stores.at(Home.at(folder / "home")), repository)
+
+    @property
+    def view(self) -> FeatureView:
+        return self.repository.feature_view(VIEW.name)
+
+    def put_raw(self, name: str, rows: pa.Table | None = None) -> None:
+        """Make these rows the raw day, or the day's usual ones."""
+        rows = raw_rows(name) if rows is None else rows
+        self.stores.lake.table(raw_table(SOURCE.name)).write(
+            name, rows, key=SOURCE.primary_key, code_version="1", inputs={}, cause="test"
+        )
+
+    def build(self, days: Iterable[str]) -> None:
+        """Bring the feature days up to date."""
+        build_feature_days(
+            self.stores,
+            SOURCE,
+            self.repository.entity("shop"),
+            self.view,
+            sorted(days),
+            untrusted={},
+            cause="test",
+        )
