@@ -1,0 +1,262 @@
+"""Promotion: gates decided on evidence of the candidate's own versions, then the alias moved."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from platform_assets.declaration.gate import NotWorseThanChampion
+from platform_assets.declaration.product import Product
+from platform_assets.declaration.repository import Repository
+from platform_assets.errors import PromotionRefused
+from platform_assets.evidence.evidence import Evidence, Verdict
+from platform_assets.evidence.ledger import Entry
+from platform_assets.registry.alias_move import (
+    FOREIGN,
+    Alias,
+    Holder,
+    agrees,
+    foreign,
+    last_confirmed,
+    lease,
+    move,
+    reconcile,
+)
+from platform_assets.registry.champion import Champion, champion, champion_at, reinstate
+from platform_assets.registry.comparison import compare
+from platform_assets.registry.gates import (
+    Candidate,
+    Comparison,
+    Findings,
+    GateDecision,
+    bound,
+    decide,
+    verdict_of,
+)
+from platform_assets.registry.model_versions import MODEL_TAG, RUN_TAG, lineage, newest_version
+from platform_assets.stores import Stores
+from platform_assets.vocabulary import online_table, product_table, raw_table
+
+__all__ = ["Champion", "Decision", "champion", "champion_at", "promote", "reinstate"]
+
+Outcome = Literal["promoted", "refused", "already_champion"]
+REFUSAL = "refusal"
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What became of a candidate. `champion` is the version that holds the alias afterwards."""
+
+    outcome: Outcome
+    product: str
+    version: str
+    champion: str | None
+    reason: str
+    verdict: Verdict
+    gates: tuple[GateDecision, ...] = ()
+    decision_id: str = ""
+
+    @property
+    def promoted(self) -> bool:
+        """Whether this decision moved the alias."""
+        return self.outcome == "promoted"
+
+
+def promote(
+    stores: Stores,
+    repository: Repository,
+    product: Product,
+    *,
+    suite_path: Path,
+    actor: str,
+    run_id: str = "",
+    version: str | None = None,
+) -> Decision:
+    """Decide every gate for a version (the one registered last, if none is named); promote it if all passed.
+
+    An interrupted decision is closed first. Raises PromotionRefused when another promotion is being
+    decided or the alias was moved by hand, Blocked without a registered version, LakeError when
+    the ledger was tampered with. A red or unknown gate is a decision, not an error.
+    """
+    with lease(stores, product.name):
+        alias = Alias(stores, product.name)
+        reconcile(stores, alias, actor)
+        entries = stores.ledger.entries(product.name)
+        confirmed, holder = last_confirmed(entries), alias.holder()
+        if not agrees(holder, confirmed):
+            reason = foreign(product.name, holder, confirmed)
+            _tell_once(stores, FOREIGN, product, actor, {"reason": reason})
+            raise PromotionRefused(reason)
+        name = version or newest_version(stores, product)
+        recorded = lineage(stores, product, name)
+        if holder is not None and holder.version == name:
+            return Decision("already_champion", product.name, name, name, "already champion", Verdict.PASSED)
+        problems = _problems(stores, product, recorded)
+        if problems:
+            return _refused(stores, product, actor, recorded, holder, (), problems)
+        gates = _decided(stores, repository, product, recorded, holder, suite_path, run_id)
+        if verdict_of(gates) is not Verdict.PASSED:
+            reasons = [f"{g.key} {g.verdict}: {g.reason}" for g in gates if g.verdict is not Verdict.PASSED]
+            return _refused(stores, product, actor, recorded, holder, gates, reasons)
+        about = {
+            "lineage": {
+                key: recorded[key] for key in ("training_set", "training_run_digest", "gates_version")
+            },
+            "evidence": [gate.evidence_id for gate in gates],
+            "gates": [asdict(gate) for gate in gates],
+            "run_id": run_id,
+        }
+        done = move(stores, alias, "intent", holder=holder, to=name, model=recorded, actor=actor, about=about)
+        before = f"version {holder.version}" if holder else "no champion"
+        return Decision(
+            "promoted", product.name, name, name, f"all {len(gates)} gates passed; replaces {before}",
+            Verdict.PASSED, gates, done.body["decision"],
+        )  # fmt: skip
+
+
+def _problems(stores: Stores, product: Product, recorded: Mapping[str, Any]) -> list[str]:
+    """What refuses before any gate: gates changed since training, or not the model the lineage claims."""
+    from mlflow.exceptions import MlflowException
+
+    from platform_assets.training.mlflow_store import open_mlflow
+    from platform_assets.training.model_artifact import artifact_digest
+
+    problems = []
+    if product.gates_version != recorded["gates_version"]:
+        problems.append(
+            f"gates changed since training ({recorded['gates_version']} -> {product.gates_version}): a "
+            f"version is held to the gates it was trained under; train again under the new ones"
+        )
+    try:
+        tags = open_mlflow(stores).get_model_version(product.name, recorded["version"]).tags
+    except MlflowException as error:
+        return [*problems, f"version {recorded['version']} is not in the registry: {error.message}"]
+    for tag, digest in ((MODEL_TAG, recorded["model_digest"]), (RUN_TAG, recorded["training_run_digest"])):
+        if tags.get(tag) != digest:
+            problems.append(f"the registry says {tag} {tags.get(tag)}, the lineage {digest}")
+    folder = stores.home.root / recorded["artifact_path"]
+    found = artifact_digest(folder) if folder.is_dir() else "gone"
+    if found != recorded["artifact_digest"]:
+        problems.append(f"{folder}: the saved model is {found}, recorded was {recorded['artifact_digest']}")
+    return problems
+
+
+def _decided(
+    stores: Stores,
+    repository: Repository,
+    product: Product,
+    recorded: Mapping[str, Any],
+    holder: Holder | None,
+    suite_path: Path,
+    run_id: str,
+) -> tuple[GateDecision, ...]:
+    """Gather what the gates look at, decide them, and record each decision as evidence."""
+    candidate = Candidate.of(recorded)
+    partition = recorded["training_set"]["partition"]
+    before = lineage(stores, product, holder.version) if holder else None
+    against = next(gate for gate in product.gates if isinstance(gate, NotWorseThanChampion))
+    comparison = compare(stores, repository, product, against, recorded, before)
+    findings = _findings(stores, repository, product, candidate, partition, suite_path, comparison)
+    decisions = decide(product.gates, candidate, findings)
+    for decision in decisions:
+        stores.evidence.record(
+            Evidence(
+                kind=f"gate/{decision.key}",
+                subject=product_table(product.name, "promotion"),
+                partition=candidate.version,
+                verdict=decision.verdict,
+                reason=decision.reason,
+                versions={
+                    "model": candidate.model_digest,
+                    "training_set": candidate.training_set_digest,
+                    "views": candidate.views_digest,
+                    "gates": product.gates_version,
+                    "evidence": decision.evidence_id,
+                },
+                measured={"value": decision.measured},
+                limits={"value": decision.limit},
+                run_id=run_id,
+            )
+        )
+    return decisions
+
+
+def _findings(
+    stores: Stores,
+    repository: Repository,
+    product: Product,
+    candidate: Candidate,
+    partition: str,
+    suite_path: Path,
+    comparison: Comparison | None,
+) -> Findings:
+    from platform_assets.evidence.waiver import waiver_for
+    from platform_assets.raw.contract import contract_version
+
+    def history(kind: str, noun: str, part: str = partition) -> list[Evidence]:
+        return stores.evidence.history(kind, product_table(product.name, noun), part)
+
+    raw = raw_table(product.source)
+    contract = {day: stores.evidence.history("contract", raw, day) for day in candidate.raw}
+    waived = {
+        day: evidence.id
+        for day, found in contract.items()
+        for evidence in [bound(found, {"raw": candidate.raw[day], "contract": candidate.contract_version})]
+        if isinstance(evidence, Evidence)
+        and evidence.verdict is not Verdict.PASSED
+        and waiver_for(stores.ledger, evidence) is not None
+    }
+    online = {
+        view.name: stores.lake.table(online_table(view.name)).manifest("current")
+        for view in repository.views_of(product)
+        if view.online
+    }
+    return Findings(
+        evaluation=history("evaluation", "evaluation_report"),
+        feature_equality=history("feature_equality", "training_set"),
+        leakage=history("leakage", "training_set"),
+        parity=history("parity", "parity_report", ""),
+        contract=contract,
+        waived=waived,
+        contract_version=contract_version(repository.source(product.source), suite_path),
+        online={view: manifest.digest if manifest else None for view, manifest in online.items()},
+        comparison=comparison,
+    )
+
+
+def _refused(
+    stores: Stores,
+    product: Product,
+    actor: str,
+    recorded: Mapping[str, Any],
+    holder: Holder | None,
+    gates: tuple[GateDecision, ...],
+    reasons: list[str],
+) -> Decision:
+    body = {
+        "version": recorded["version"],
+        "model_digest": recorded["model_digest"],
+        "champion": holder.version if holder else None,
+        "reasons": reasons,
+        "evidence": [gate.evidence_id for gate in gates],
+        "gates": [asdict(gate) for gate in gates],
+    }
+    entry = _tell_once(stores, REFUSAL, product, actor, body)
+    verdict = verdict_of(gates) if gates else Verdict.FAILED
+    return Decision(
+        "refused", product.name, recorded["version"], holder.version if holder else None, "; ".join(reasons),
+        verdict, gates, entry.hash[:32],
+    )  # fmt: skip
+
+
+def _tell_once(stores: Stores, kind: str, product: Product, actor: str, body: Mapping[str, Any]) -> Entry:
+    """Add to the ledger, unless the product's newest entry says exactly this: asking again is no news."""
+    import json
+
+    entries = stores.ledger.entries(product.name)
+    plain = json.loads(json.dumps(body))
+    if entries and entries[-1].kind == kind and dict(entries[-1].body) == plain:
+        return entries[-1]
+    return stores.ledger.append(kind, product.name, actor, body)
