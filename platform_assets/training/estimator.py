@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 ESTIMATOR_STEP = "estimator"
 
 
-def import_estimator(path: str) -> type:
+def import_estimator(path: str) -> type[Any]:
     """The class at an import path such as `sklearn.linear_model.LogisticRegression`.
 
     Raises DeclarationError saying whether the module or the name in it is what is missing, with
@@ -58,12 +58,12 @@ def build_pipeline(estimator: Estimator) -> Any:
 
     cls = import_estimator(estimator.path)
     try:
-        known = set(cls().get_params(deep=False))  # type: ignore[attr-defined]
+        known = set(cls().get_params(deep=False))
     except (TypeError, RuntimeError) as error:
         raise DeclarationError(
             f"estimator {estimator.path!r}: cannot be made without arguments: {error}"
         ) from None
-    takes_any = any(p.kind is p.VAR_KEYWORD for p in inspect.signature(cls.__init__).parameters.values())
+    takes_any = any(p.kind is p.VAR_KEYWORD for p in inspect.signature(cls).parameters.values())
     for name in estimator.parameters:
         # boosting libraries take further parameters through **kwargs and say so themselves
         if name not in known and not takes_any:
@@ -138,8 +138,8 @@ def score(model: Any, inputs: pa.Table) -> np.ndarray:
 
     if not hasattr(model, "predict_proba"):
         raise TrainingError(
-            f"{type(_last(model)).__name__} gives no probabilities (no predict_proba); a decision value is not "
-            f"a probability: wrap it, e.g. sklearn.calibration.CalibratedClassifierCV, or set its own option"
+            f"{type(_last(model)).__name__} gives no probabilities (no predict_proba), and a decision "
+            f"value is not one: set the estimator's own option, or wrap it in a CalibratedClassifierCV"
         )
     columns = [str(name) for name in getattr(model, "feature_names_in_", inputs.column_names)]
     frame = input_frame(inputs, columns)
@@ -185,7 +185,7 @@ def _single_threaded(model: Any) -> Iterator[None]:
 @contextlib.contextmanager
 def _one_blas_thread() -> Iterator[None]:
     """Matrix products split over threads differ in the last bits with the number of cores."""
-    from threadpoolctl import threadpool_limits
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     with threadpool_limits(1, user_api="blas"):
         yield

@@ -75,7 +75,7 @@ def _make(database: Path, artifacts: Path) -> None:
             logger.setLevel(logging.WARNING)  # a page of migrations from an empty database
         store = SqlAlchemyStore(f"sqlite:///{aside}", artifacts.as_uri())
         store.engine.dispose()
-        os.replace(aside, database)
+        aside.replace(database)
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
