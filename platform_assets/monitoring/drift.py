@@ -69,7 +69,7 @@ def drift_report(stores: Stores, repository: Repository, product: Product, *, ru
 
 
 def _champion_scorer(stores: Stores, product: Product) -> RegisteredScorer:
-    from platform_assets.registry.promotion import champion
+    from platform_assets.registry.champion import champion
 
     live = champion(stores, product)
     if live is None:

@@ -75,12 +75,18 @@ def day_inputs(
     that reaches it has changed since. Raises Blocked naming every view and day that is missing or
     stale, and the fix.
     """
-    from platform_assets.features.compute import expected_inputs
+    from platform_assets.features.compute import inputs_from
+    from platform_assets.features.reach import raw_days
 
+    days = list(days)
+    raw_manifests = stores.lake.table(raw_table(source.name)).current(
+        set(days).union(*(raw_days(days, view, start=source.start) for view in views))
+    )
+    raw_digests = {day: manifest.digest for day, manifest in raw_manifests.items()}
     found: dict[str, DayInputs] = {}
     problems: list[str] = []
     for day in days:
-        raw = stores.lake.table(raw_table(source.name)).manifest(day)
+        raw = raw_manifests.get(day)
         if raw is None:
             problems.append(f"{raw_table(source.name)} {day} is missing: take the day in first")
             continue
@@ -95,7 +101,7 @@ def day_inputs(
                     f"{view.code_version}): build it again"
                 )
             else:
-                expected = expected_inputs(stores, source, view, day)
+                expected = inputs_from(raw_digests, source, view, day)
                 if expected is None or not manifest.is_made_from(view.code_version, expected):
                     problems.append(
                         f"feature view {view.name} {day} is stale (raw days that reach it have changed or "

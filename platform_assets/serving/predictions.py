@@ -24,7 +24,7 @@ from platform_assets.vocabulary import product_table
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from platform_assets.registry.promotion import Champion
+    from platform_assets.registry.champion import Champion
 
 SCORING_VERSION = "1"
 SCORE = "score"
@@ -118,7 +118,7 @@ def live_model_at(stores: Stores, product: Product, day: str) -> dict[str, Any]:
 
 
 def _resolved(stores: Stores, product: Product) -> Champion:
-    from platform_assets.registry.promotion import champion
+    from platform_assets.registry.champion import champion
 
     live = champion(stores, product)
     if live is None:

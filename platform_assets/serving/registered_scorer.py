@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from platform_assets.declaration.feature_view import FeatureView
 from platform_assets.declaration.product import Product
 from platform_assets.declaration.repository import Repository
-from platform_assets.errors import Blocked, TrainingError
+from platform_assets.errors import Blocked
 from platform_assets.stores import Stores
 from platform_assets.vocabulary import product_table
 
@@ -51,7 +51,7 @@ class RegisteredScorer:
             view_versions=dict(recorded["views"]),
             training_set=dict(recorded["training_set"]),
             training_run_digest=recorded["training_run_digest"],
-            artifact_path=run.notes["artifact_path"],
+            artifact_path=recorded["artifact_path"],
             artifact_digest=recorded["artifact_digest"],
         )
 
@@ -78,27 +78,17 @@ class RegisteredScorer:
         return tuple(repository.feature_view(name) for name in self.view_versions)
 
     def score(self, rows: pa.Table) -> np.ndarray:
-        """Scores, float64, of rows that hold at least its inputs.
+        """Scores, float64 in [0, 1], of rows that hold at least its inputs.
 
-        Raises TrainingError unless all are finite.
+        Raises LakeError when the saved model is not the registered one, TrainingError when a row
+        cannot be scored.
         """
-        import numpy as np
-
         from platform_assets.training.estimator import score
 
-        if rows.num_rows == 0:
-            return np.empty(0)
-        scores = score(self._model, rows.select(list(self.inputs)))
-        wrong = int((~np.isfinite(scores)).sum())
-        if wrong:
-            raise TrainingError(
-                f"product {self.product}: version {self.version} gives {wrong} of {len(scores)} rows a score "
-                f"that is no number; look for missing values among its inputs ({', '.join(self.inputs)})"
-            )
-        return scores
+        return score(self._model, rows.select(list(self.inputs)))
 
     @functools.cached_property
     def _model(self) -> Any:
-        from platform_assets.training.training_run import load_model
+        from platform_assets.training.model_artifact import load_model
 
         return load_model(self.stores, self.artifact_path, self.artifact_digest)

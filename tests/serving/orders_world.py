@@ -16,8 +16,10 @@ from platform_assets.declaration.repository import Repository
 from platform_assets.declaration.source import Source
 from platform_assets.features.compute import build_feature_days
 from platform_assets.home import Home
+from platform_assets.lake.digest import document_digest
+from platform_assets.serving.day_inputs import day_inputs
 from platform_assets.stores import Stores
-from platform_assets.vocabulary import AVAILABLE_AT, raw_table
+from platform_assets.vocabulary import AVAILABLE_AT, feature_table, product_table, raw_table
 
 START = date(2024, 3, 1)
 ROWS = 200
@@ -149,3 +151,88 @@ class OrdersWorld:
             untrusted={},
             cause="test",
         )
+
+    def correct(self, name: str, *, amount: float = 2.0) -> None:
+        """Change the amounts of a day and rebuild the features it reaches."""
+        self.put_raw(name, raw_rows(name, amount=amount))
+        features = self.stores.lake.table(feature_table(VIEW.name))
+        self.build(features.partitions())
+
+    def train(self, days: Iterable[str], *, seed: int = 0) -> str:
+        """Fit a model on whole days and register it, lineage and all; the version it became.
+
+        Another `seed` leaves other rows out, so that the model differs.
+        """
+        from platform_assets.registry.model_versions import MODEL_TAG
+        from platform_assets.training.estimator import fit, score
+        from platform_assets.training.mlflow_store import open_mlflow
+        from platform_assets.training.model_artifact import artifact_digest, save_model
+
+        lake, name = self.stores.lake, self.product.name
+        days = sorted(days)
+        columns = self.repository.input_columns(self.product)
+        inputs = day_inputs(self.stores, SOURCE, [self.view], days)
+        rows = pa.concat_tables(
+            made.read(self.stores, SOURCE, [self.view], ("placed_at", "shop_id", *columns, "late"))
+            for made in inputs.values()
+        ).slice(10 * seed)
+        rows = rows.append_column("_split", pa.array(["train"] * rows.num_rows))
+        partition = f"{days[0]}_{len(days)}_1_2"
+        training_set = lake.table(product_table(name, "training_set")).write(
+            partition, rows, key=SOURCE.primary_key, code_version="1", inputs={}, cause="test"
+        )
+        model = fit(self.product.estimator, rows, columns, "late")
+        scores = score(model, rows.select(list(columns)))
+        model_digest = document_digest([training_set.digest, scores.tobytes().hex()])
+        artifact = f"models/{model_digest}"
+        folder = self.stores.home.root / artifact
+        save_model(model, folder, rows.select(list(columns)), scores)
+        views = {self.view.name: self.view.code_version}
+        run = lake.table(product_table(name, "training_run")).write_document(
+            partition,
+            {"model_digest": model_digest, "inputs": list(columns), "views": views},
+            code_version="1",
+            inputs={training_set.table: {partition: training_set.digest}},
+            cause="test",
+        )
+        client = open_mlflow(self.stores)
+        if not client.search_registered_models(f"name='{name}'"):
+            client.create_registered_model(name)
+        version = client.create_model_version(
+            name, source=str(folder), tags={MODEL_TAG: model_digest}
+        ).version
+        lake.table(product_table(name, "registered_model")).write_document(
+            partition,
+            {
+                "version": str(version),
+                "model_digest": model_digest,
+                "artifact_digest": artifact_digest(folder),
+                "artifact_path": artifact,
+                "training_set": {"partition": partition, "digest": training_set.digest},
+                "training_run_digest": run.digest,
+                "views": views,
+            },
+            code_version="1",
+            inputs={run.table: {partition: run.digest}},
+            cause="test",
+            notes={"version": str(version)},
+        )
+        return str(version)
+
+    def crown(self, version: str) -> None:
+        """Make a version champion: alias and ledger, as a promotion that passed its gates does."""
+        from platform_assets.registry.alias_move import Alias, lease, move
+        from platform_assets.registry.model_versions import lineage
+
+        alias = Alias(self.stores, self.product.name)
+        with lease(self.stores, self.product.name):
+            move(
+                self.stores,
+                alias,
+                "intent",
+                holder=alias.holder(),
+                to=version,
+                model=lineage(self.stores, self.product, version),
+                actor="test",
+                about={},
+            )
