@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from platform_assets.declaration.compute import Compute
 from platform_assets.declaration.declared import Declared
 from platform_assets.declaration.duration import Duration
 
@@ -82,6 +83,7 @@ class FeatureView(Declared):
     ttl: Duration = timedelta(days=1)
     online: bool = Field(default=True, description="Keep what serving needs in the online store.")
     features: tuple[Feature, ...] = Field(min_length=1)
+    compute: Compute = Compute()
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -95,7 +97,7 @@ class FeatureView(Declared):
     @property
     def code_version(self) -> str:
         """Changes when what is computed changes; not with owners or descriptions."""
-        return f"v{self.version}-{self.fingerprint('description', 'owners', 'ttl', 'online')}"
+        return f"v{self.version}-{self.fingerprint('description', 'owners', 'ttl', 'online', 'compute')}"
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> FeatureView:

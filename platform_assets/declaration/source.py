@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from platform_assets.declaration.compute import Compute
 from platform_assets.declaration.declared import Declared
 
 ColumnType = Literal["int64", "float64", "string", "bool", "timestamp"]
@@ -67,6 +68,7 @@ class Source(Declared):
     contract: str = Field(description="Great Expectations suite (JSON), relative to the declaring file.")
     volume: Volume = Volume()
     generator: dict[str, int | float] = Field(default_factory=dict)
+    compute: Compute = Compute()
 
     def column(self, name: str) -> Column:
         """The declared column of that name; KeyError when there is none."""

@@ -1,0 +1,59 @@
+# Two commands do everything on a fresh machine with Python >= 3.11 and make: `make run` and `make test`.
+PYTHON ?= python3
+VENV   ?= .venv
+UV     := 0.13.9
+BIN    := $(VENV)/bin
+
+export GX_ANALYTICS_ENABLED=false
+export MLFLOW_DISABLE_TELEMETRY=true
+export DO_NOT_TRACK=true
+export DAGSTER_DISABLE_TELEMETRY=1
+export FEAST_USAGE=False
+export TZ=UTC
+unexport PYTHONDONTWRITEBYTECODE
+
+PRODUCT_ARGUMENT = $(if $(PRODUCT),--product $(PRODUCT))
+SOURCE_ARGUMENT  = $(if $(PLATFORM_SOURCE),--source $(PLATFORM_SOURCE))
+
+.PHONY: run test test-slow test-all ui lint format bench lock clean install dagster-home
+
+run: install
+	@$(BIN)/platform-assets run $(PRODUCT_ARGUMENT) $(SOURCE_ARGUMENT)
+
+test: install
+	@$(BIN)/python -m pytest -n 2 --dist loadscope -m "not slow" $(ARGS)
+
+test-slow: install
+	@$(BIN)/python -m pytest -m slow $(ARGS)
+
+ui: install
+	@$(BIN)/python -m platform_assets.command_line.dagster_home
+	@DAGSTER_HOME="$${PLATFORM_HOME:-$(CURDIR)/.platform}/dagster" $(BIN)/dagster dev -w workspace.yaml -h 127.0.0.1 -p $${PORT:-3000}
+
+lint: install
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
+
+format: install
+	@$(BIN)/ruff check --fix -q . ; $(BIN)/ruff format -q .
+
+bench: install
+	@$(BIN)/python benchmarks/feature_speed.py
+	@$(BIN)/python benchmarks/load_time.py
+	@$(BIN)/python benchmarks/chain_overhead.py
+
+install: $(VENV)/.installed
+
+$(VENV)/.installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python >= 3.11 is needed, this is " + sys.version.split()[0] + "; say make PYTHON=python3.12 ...")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install -q uv==$(UV)
+	@$(BIN)/uv pip sync -q --python $(BIN)/python --compile-bytecode --require-hashes requirements.lock
+	@$(BIN)/python -m pip install -q uv==$(UV)
+	@$(BIN)/uv pip install -q --python $(BIN)/python --no-deps -e .
+	@touch $@
+
+lock:
+	@$(BIN)/uv pip compile --universal --python-version 3.11 --extra dev pyproject.toml -o requirements.lock --no-annotate --no-header --generate-hashes -q
+
+clean:
+	rm -rf $(VENV) .platform reports build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,30 @@
+"""`platform-assets`: run the chain, reproduce a version, record a waiver, ask who was champion."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from platform_assets.errors import PlatformError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry point of the command line; 0 when all went well, 1 with one clear error otherwise."""
+    from platform_assets.command_line import champions, reproduction, run, waivers
+
+    parser = argparse.ArgumentParser(prog="platform-assets", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    for module in (run, reproduction, waivers, champions):
+        module.add_parser(commands)
+    chosen = parser.parse_args(arguments)
+    try:
+        code: int = chosen.function(chosen)
+    except PlatformError as error:
+        print(f"\nerror: {error}", file=sys.stderr)
+        return 1
+    return code
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

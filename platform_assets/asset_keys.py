@@ -1,0 +1,37 @@
+"""Asset keys and partitions of everything that is declared."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from platform_assets.declaration.product import Product
+from platform_assets.declaration.source import Source
+
+
+def raw_key(source: str) -> dg.AssetKey:
+    """Raw rows of a source."""
+    return dg.AssetKey(["raw", source])
+
+
+def view_key(view: str) -> dg.AssetKey:
+    """A feature view's rows."""
+    return dg.AssetKey(["features", view])
+
+
+def online_key(view: str) -> dg.AssetKey:
+    """A feature view's online store."""
+    return dg.AssetKey(["features", f"online_{view}"])
+
+
+def product_key(product: Product | str, noun: str) -> dg.AssetKey:
+    """One of a product's own assets."""
+    return dg.AssetKey([product if isinstance(product, str) else product.name, noun])
+
+
+def daily(source: Source) -> dg.DailyPartitionsDefinition:
+    """Days of a source in UTC; a day may be built after it has ended."""
+    return dg.DailyPartitionsDefinition(
+        start_date=source.start.isoformat(),
+        end_date=source.end.isoformat() if source.end else None,
+        timezone="UTC",
+    )

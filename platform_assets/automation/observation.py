@@ -1,0 +1,264 @@
+"""What is stale, blocked or missing, read from manifests, evidence and ledger alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from platform_assets import vocabulary
+from platform_assets.automation.plan import Work
+from platform_assets.declaration.declared import fingerprint_of
+from platform_assets.declaration.product import Product
+from platform_assets.declaration.repository import Repository
+from platform_assets.declaration.source import Source
+from platform_assets.errors import PlatformError
+from platform_assets.lake.manifest import Manifest
+from platform_assets.stores import Stores
+
+SOURCE_STAGES = ("raw", "features", "online")
+PRODUCT_STAGES = ("training", "promotion", "predictions", "monitoring")
+
+
+@dataclass(frozen=True)
+class SourceObservation:
+    """A source's open work, its untrusted days, and its newest raw day."""
+
+    work: tuple[Work, ...]
+    untrusted: Mapping[str, str]
+    newest_day: str | None
+
+    @property
+    def waits(self) -> bool:
+        """Whether something of the source is still to be built."""
+        return any(item.days for item in self.work)
+
+
+def observe_source(
+    stores: Stores, repository: Repository, source: Source, variables: Mapping[str, str]
+) -> SourceObservation:
+    """Compare what the source offers with what the lake holds.
+
+    Raises SourceError when the source cannot be listed: a broken observation fails loudly.
+    """
+    from platform_assets.raw.contract import contract_version
+    from platform_assets.raw.ingest import raw_code_version
+    from platform_assets.raw.source_reader import open_source
+    from platform_assets.raw.trust import untrusted_days
+
+    suite_path = repository.contract_path(source)
+    reader = open_source(source, repository.folders[source.name], variables)
+    tokens = reader.days()
+    name = vocabulary.raw_table(source.name)
+    current = stores.lake.table(name).current()
+    contract = contract_version(source, suite_path)
+    code = raw_code_version(source)
+
+    stale: dict[str, str] = {}
+    for day, token in tokens.items():
+        manifest = current.get(day)
+        built = manifest is not None and manifest.is_made_from(code, {"source": {day: token}})
+        if built and manifest is not None:
+            evidence = stores.evidence.latest("contract", name, day)
+            if evidence is not None and evidence.holds_for({"raw": manifest.digest, "contract": contract}):
+                continue
+        stale[day] = f"{token}:{manifest.sequence if manifest else 0}:{code}:{contract}"
+    work = [Work("raw", ("raw", source.name), stale, reason="new or changed days" if stale else "")]
+
+    newest = max(current, default=None)
+    known = sorted({*current, *(day for day in tokens if newest is None or day <= newest)})
+    untrusted = untrusted_days(stores, source, suite_path, known)
+    for view in repository.feature_views.values():
+        if view.source == source.name:
+            work += _observe_view(stores, source, view.name, repository, current, untrusted)
+    return SourceObservation(tuple(work), untrusted, newest)
+
+
+def _observe_view(
+    stores: Stores,
+    source: Source,
+    view_name: str,
+    repository: Repository,
+    raw: Mapping[str, Manifest],
+    untrusted: Mapping[str, str],
+) -> list[Work]:
+    from platform_assets.features.reach import raw_days
+
+    view = repository.feature_view(view_name)
+    raw_name = vocabulary.raw_table(source.name)
+    built = stores.lake.table(vocabulary.feature_table(view_name)).current()
+    stale: dict[str, str] = {}
+    blocked: dict[str, str] = {}
+    for day in sorted(raw):
+        reaching = sorted(raw_days([day], view, start=source.start))
+        bad = [d for d in reaching if d in untrusted or d not in raw]
+        if bad:
+            blocked[day] = f"raw day {bad[0]}: {untrusted.get(bad[0], 'missing')}"
+            continue
+        inputs = {raw_name: {d: raw[d].digest for d in reaching}}
+        manifest = built.get(day)
+        if manifest is None or not manifest.is_made_from(view.code_version, inputs):
+            stale[day] = fingerprint_of([view.code_version, inputs, manifest.sequence if manifest else 0])
+    work = [
+        Work(
+            "features",
+            ("features", view_name),
+            stale,
+            blocked,
+            reason="raw days in reach changed" if stale else "",
+        )
+    ]
+    if view.online and raw:
+        from platform_assets.features.online_store import online_inputs
+
+        table = stores.lake.table(vocabulary.online_table(view_name))
+        manifest = table.manifest("current")
+        try:
+            inputs = dict(online_inputs(stores, repository, view))
+        except PlatformError as error:
+            return [*work, Work("online", ("features", f"online_{view_name}"), {}, {"": str(error)})]
+        if manifest is None or not manifest.is_made_from(view.code_version, inputs):
+            mark = fingerprint_of([view.code_version, {k: dict(v) for k, v in inputs.items()},
+                                   manifest.sequence if manifest else 0])
+            work.append(Work("online", ("features", f"online_{view_name}"), {"": mark}, reason="newer raw days"))
+    return work
+
+
+def observe_product(stores: Stores, repository: Repository, product: Product) -> tuple[Work, ...]:
+    """What of a product's chain is stale, in terms of what the lake holds now."""
+    return (
+        *_observe_training(stores, repository, product),
+        *_observe_promotion(stores, repository, product),
+        *_observe_predictions(stores, repository, product),
+        *_observe_monitoring(stores, repository, product),
+    )
+
+
+def _table(stores: Stores, product: Product, noun: str) -> dict[str, Manifest]:
+    return stores.lake.table(vocabulary.product_table(product.name, noun)).current()
+
+
+def _observe_training(stores: Stores, repository: Repository, product: Product) -> list[Work]:
+    from platform_assets.training.split import resolve_split
+    from platform_assets.training.training_set import expected_training_inputs
+
+    newest_day = max(stores.lake.table(vocabulary.raw_table(product.source)).partitions(), default=None)
+    if newest_day is None:
+        return [Work("training", (product.name, "training_set"), {}, {"": "no raw day yet"})]
+    try:
+        split = resolve_split(product.split, newest_day)
+        inputs = expected_training_inputs(stores, repository, product, split)
+    except PlatformError as error:
+        return [Work("training", (product.name, "training_set"), {}, {"": str(error)})]
+    names = {noun: vocabulary.product_table(product.name, noun) for noun in
+             ("training_set", "training_run", "evaluation_report", "registered_model")}
+    rows = stores.lake.table(names["training_set"]).manifest(split.id)
+    reasons = []
+    if rows is None or not rows.is_made_from(product.training_version, inputs):
+        reasons.append("training set is not of the present data and declaration")
+    else:
+        for kind in ("leakage", "feature_equality"):
+            evidence = stores.evidence.latest(kind, names["training_set"], split.id)
+            if evidence is None or evidence.versions.get("training_set") != rows.digest:
+                reasons.append(f"no {kind} evidence on this training set")
+        run = stores.lake.table(names["training_run"]).manifest(split.id)
+        run_inputs = {names["training_set"]: {split.id: rows.digest}}
+        if run is None or not run.is_made_from(product.estimator_version, run_inputs):
+            reasons.append("no model of this training set and estimator")
+        else:
+            payload = stores.lake.table(names["training_run"]).document_of(run)
+            if payload.get("gates_version") != product.gates_version:
+                reasons.append("gates changed since training")
+            report = stores.lake.table(names["evaluation_report"]).manifest(split.id)
+            if report is None or dict(report.inputs.get(names["training_run"], {})) != {split.id: run.digest}:
+                reasons.append("model is not evaluated")
+            registered = stores.lake.table(names["registered_model"]).manifest(split.id)
+            lineage = stores.lake.table(names["registered_model"]).document_of(registered) if registered else {}
+            if lineage.get("training_run_digest") != run.digest:
+                reasons.append("model is not registered")
+    if not reasons:
+        return []
+    mark = fingerprint_of(
+        [product.training_version, product.estimator_version, product.gates_version,
+         {k: dict(v) for k, v in inputs.items()}, split.id, rows.sequence if rows else 0]
+    )
+    return [
+        Work("training", (product.name, noun), {"": mark}, reason="; ".join(reasons))
+        for noun in ("training_set", "training_run", "evaluation_report", "registered_model")
+    ]
+
+
+def _observe_promotion(stores: Stores, repository: Repository, product: Product) -> list[Work]:
+    registered = _table(stores, product, "registered_model")
+    if not registered:
+        return []
+    newest = max(registered.values(), key=lambda m: (m.created_at, m.partition))
+    lineage = stores.lake.table(newest.table).document_of(newest)
+    version = str(lineage["version"])
+    parity = stores.evidence.latest("parity", vocabulary.product_table(product.name, "parity_report"))
+    online = {
+        f"online:{view.name}": manifest.digest
+        for view in repository.views_of(product)
+        if view.online and (manifest := stores.lake.table(vocabulary.online_table(view.name)).manifest("current"))
+    }
+    measured = parity is not None and all(parity.versions.get(k) == v for k, v in online.items())
+    last = [
+        entry for entry in stores.ledger.entries(product.name)
+        if entry.kind in ("confirm", "refusal") and str(entry.body.get("to")) == version
+    ]
+    decided = bool(last) and (last[-1].kind == "confirm" or last[-1].at > newest.created_at)
+    if decided and last[-1].kind == "refusal" and parity is not None and parity.created_at > last[-1].at:
+        decided = False
+    works = []
+    mark = fingerprint_of([newest.digest, newest.sequence, online, parity.id if parity else ""])
+    if not measured:
+        works.append(Work("promotion", (product.name, "parity_report"), {"": mark}, reason="parity not measured on the present online store"))
+    if not decided:
+        works.append(Work("promotion", (product.name, "promotion"), {"": mark}, reason=f"version {version} is undecided"))
+    return works
+
+
+def _observe_predictions(stores: Stores, repository: Repository, product: Product) -> list[Work]:
+    if not any(e.kind == "confirm" for e in stores.ledger.entries(product.name)):
+        return [Work("predictions", (product.name, "predictions"), {}, {"": "no champion yet"})]
+    raw = stores.lake.table(vocabulary.raw_table(product.source)).digests()
+    views = {
+        view.name: stores.lake.table(vocabulary.feature_table(view.name)).digests()
+        for view in repository.views_of(product)
+    }
+    scored = _table(stores, product, "predictions")
+    again = _table(stores, product, "predictions_rescored")
+    stale: dict[str, str] = {}
+    for day, digest in raw.items():
+        if any(day not in days for days in views.values()):
+            continue
+        now = {
+            vocabulary.raw_table(product.source): {day: digest},
+            **{vocabulary.feature_table(name): {day: days[day]} for name, days in views.items()},
+        }
+        manifests = [m for m in (scored.get(day), again.get(day)) if m is not None]
+        seen = any(all(dict(m.inputs.get(table, {})) == parts for table, parts in now.items()) for m in manifests)
+        if not seen:
+            stale[day] = fingerprint_of([now, len(manifests), manifests[-1].sequence if manifests else 0])
+    return [Work("predictions", (product.name, "predictions"), stale, reason="days not scored on their present features" if stale else "")]
+
+
+def _observe_monitoring(stores: Stores, repository: Repository, product: Product) -> list[Work]:
+    from platform_assets.lake.digest import digest_of_digests
+
+    scored = _table(stores, product, "predictions")
+    if not scored:
+        return []
+    days = sorted(scored)[-product.drift.current_days :]
+    predictions = digest_of_digests({day: scored[day].digest for day in days})
+    evidence = stores.evidence.latest("drift", vocabulary.product_table(product.name, "drift_report"))
+    confirmed = stores.ledger.entries(product.name, "confirm")
+    model = str(confirmed[-1].body.get("model_digest", "")) if confirmed else ""
+    fresh = (
+        evidence is not None
+        and evidence.versions.get("predictions") == predictions
+        and evidence.versions.get("model") in ("", model)
+    )
+    if fresh:
+        return []
+    return [Work("monitoring", (product.name, "drift_report"), {"": fingerprint_of([predictions, model])},
+                 reason="drift not measured on the newest days")]

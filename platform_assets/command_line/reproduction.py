@@ -1,0 +1,37 @@
+"""`platform-assets reproduce`: rebuild a registered version and compare."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from platform_assets.command_line.dagster_home import prepare
+from platform_assets.command_line.products import find_product
+from platform_assets.environments import environment
+from platform_assets.stores import Stores
+
+
+def add_parser(commands: Any) -> None:
+    """Add the subcommand."""
+    parser = commands.add_parser("reproduce", help="rebuild a registered version from its lineage")
+    parser.add_argument("--product", help="name or defs.yaml", default=None)
+    parser.add_argument("--version", help="registered version; default: the newest", default=None)
+    parser.set_defaults(function=reproduce_version)
+
+
+def reproduce_version(arguments: argparse.Namespace) -> int:
+    """0 when predictions are identical, 1 with what differs."""
+    from platform_assets.product_assets import newest
+    from platform_assets.training.reproduce import reproduce
+
+    home = environment().home
+    prepare(home)
+    product, repository, _ = find_product(arguments.product)
+    stores = Stores.at(home)
+    version = arguments.version
+    if version is None:
+        manifest = newest(stores, product, "registered_model")
+        version = str(stores.lake.table(manifest.table).document_of(manifest)["version"])
+    result = reproduce(stores, repository, product, version)
+    print(result.summary())
+    return 0 if result.identical else 1

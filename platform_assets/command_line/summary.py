@@ -1,0 +1,93 @@
+"""What a person reads when the run has ended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from platform_assets import vocabulary
+from platform_assets.automation.plan import Work
+from platform_assets.declaration.product import Product
+from platform_assets.declaration.repository import Repository
+from platform_assets.stores import Stores
+
+LINE = "-" * 78
+
+
+def print_summary(
+    stores: Stores,
+    repository: Repository,
+    product: Product,
+    *,
+    built: Mapping[str, float],
+    work: Sequence[Work],
+    seconds: float,
+) -> None:
+    """Rows, metrics, each gate's verdict, champion, drift, seconds per stage, and where to look."""
+    print(f"\n{LINE}\n{product.name}")
+    if not built:
+        print("  nothing has changed; nothing was rebuilt")
+    tables = [
+        vocabulary.raw_table(product.source),
+        *(vocabulary.feature_table(name) for name in product.feature_views),
+        vocabulary.product_table(product.name, "predictions"),
+    ]
+    for name in tables:
+        manifests = stores.lake.table(name).current()
+        rows = sum(manifest.rows for manifest in manifests.values())
+        print(f"  {name:<40} {len(manifests):>4} days {rows:>12,} rows")
+    for item in work:
+        for day, reason in list(item.blocked.items())[:5]:
+            print(f"  BLOCKED {'/'.join(item.asset)} {day}: {reason}")
+        if len(item.blocked) > 5:
+            print(f"  BLOCKED {'/'.join(item.asset)}: and {len(item.blocked) - 5} more days")
+    _print_model(stores, product)
+    _print_decision(stores, product)
+    for kind, noun in (("parity", "parity_report"), ("drift", "drift_report")):
+        evidence = stores.evidence.latest(kind, vocabulary.product_table(product.name, noun))
+        if evidence is not None:
+            print(f"  {noun:<40} {evidence.verdict}: {evidence.reason}")
+    if built:
+        stages = ", ".join(f"{stage} {spent:.1f}" for stage, spent in built.items())
+        print(f"  seconds: {stages}; all {seconds:.1f}")
+    else:
+        print(f"  seconds: all {seconds:.1f}")
+    print(f"  reports: {stores.home.reports / product.name}")
+    print(f"  look at it:  make ui   (http://127.0.0.1:3000/asset-groups)\n{LINE}")
+
+
+def _newest(stores: Stores, product: Product, noun: str) -> Mapping[str, object] | None:
+    table = stores.lake.table(vocabulary.product_table(product.name, noun))
+    manifests = table.current().values()
+    if not manifests:
+        return None
+    return table.document_of(max(manifests, key=lambda m: (m.created_at, m.partition)))
+
+
+def _print_model(stores: Stores, product: Product) -> None:
+    report = _newest(stores, product, "evaluation_report")
+    if report is None:
+        print("  no model was evaluated")
+        return
+    print(
+        f"  train {report.get('train_rows'):,} rows ({report.get('train_positives'):,} positive), "
+        f"test {report.get('test_rows'):,} rows ({report.get('test_positives'):,} positive)"
+    )
+    metrics = report.get("metrics")
+    if isinstance(metrics, Mapping):
+        for name, value in metrics.items():
+            print(f"  {name:<40} " + ("could not be measured" if value is None else f"{value:.4f}"))
+
+
+def _print_decision(stores: Stores, product: Product) -> None:
+    registered = _newest(stores, product, "registered_model")
+    if registered is None:
+        return
+    version = str(registered["version"])
+    subject = vocabulary.product_table(product.name, "promotion")
+    for gate in product.gates:
+        evidence = stores.evidence.latest(f"gate/{gate.key}", subject, version)
+        told = f"{evidence.verdict}: {evidence.reason}" if evidence else "not decided"
+        print(f"  gate {gate.key:<35} {told}")
+    confirmed = [e for e in stores.ledger.entries(product.name) if e.kind == "confirm"]
+    champion = f"version {confirmed[-1].body.get('to')} since {confirmed[-1].at}" if confirmed else "none"
+    print(f"  newest version {version}; champion: {champion}")

@@ -1,0 +1,29 @@
+"""Assets of sources and feature views: shared by every product that names them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import dagster as dg
+
+from platform_assets.declaration.repository import Repository
+from platform_assets.features.assets import feature_view_asset, online_asset
+from platform_assets.jobs.source_jobs import source_jobs
+from platform_assets.raw.assets import raw_asset
+from platform_assets.sensors.source_sensor import source_sensor
+
+
+def source_definitions(repository: Repository, sources: Iterable[str]) -> dg.Definitions:
+    """Raw asset, feature views, online stores, jobs and sensor of each source."""
+    assets: list[dg.AssetsDefinition] = []
+    jobs, sensors = [], []
+    for name in sources:
+        source = repository.source(name)
+        views = [view for view in repository.feature_views.values() if view.source == name]
+        assets.append(raw_asset(repository, source))
+        assets += [feature_view_asset(repository, view) for view in views]
+        assets += [online_asset(repository, view) for view in views if view.online]
+        made = source_jobs(source, views)
+        jobs += made
+        sensors.append(source_sensor(repository, source, made))
+    return dg.Definitions(assets=assets, jobs=jobs, sensors=sensors)

@@ -1,0 +1,69 @@
+"""The evaluation report as an asset."""
+
+import time
+
+import dagster as dg
+
+from platform_assets import asset_keys, events, vocabulary
+from platform_assets.declaration.product import Product
+from platform_assets.declaration.repository import Repository
+from platform_assets.product_assets import newest, product_asset
+from platform_assets.resources import PlatformResource
+
+MEASURED_CHECK = "metrics_measured"
+
+
+def evaluation_report_asset(repository: Repository, product: Product) -> dg.AssetsDefinition:
+    """Metrics, curves and tables of the newest model on its test days."""
+    key = asset_keys.product_key(product, "evaluation_report")
+
+    @product_asset(
+        product,
+        "evaluation_report",
+        description="Metrics, curves and tables of the model on its test days.",
+        kinds={"scikitlearn", "evidently"},
+        code_version="1",
+        deps=[asset_keys.product_key(product, noun) for noun in ("training_set", "training_run")],
+        check_specs=[
+            dg.AssetCheckSpec(
+                MEASURED_CHECK, asset=key, description="Every declared metric could be measured."
+            )
+        ],
+    )
+    def evaluation_report(
+        context: dg.AssetExecutionContext, platform: PlatformResource
+    ) -> dg.MaterializeResult:  # type: ignore[type-arg]
+        from platform_assets.evaluation.evaluation_report import evaluate, evaluation_markdown
+
+        started = time.perf_counter()
+        stores = platform.stores()
+        manifest = evaluate(
+            stores,
+            repository,
+            product,
+            newest(stores, product, "training_set"),
+            newest(stores, product, "training_run"),
+            cause=f"run {context.run_id}",
+            run_id=context.run_id,
+        )
+        payload = stores.lake.table(manifest.table).document_of(manifest)
+        metrics = {f"metric/{k}": v for k, v in payload["metrics"].items() if v is not None}
+        evidence = stores.evidence.latest("evaluation", manifest.table, manifest.partition)
+        events.say(
+            f"{product.name}/evaluation_report",
+            payload.get("test_rows"),
+            time.perf_counter() - started,
+            ", ".join(f"{name.removeprefix('metric/')} {value:.3f}" for name, value in metrics.items()),
+        )
+        return dg.MaterializeResult(
+            metadata=events.manifest_metadata(manifest)
+            | metrics
+            | {
+                "report": dg.MetadataValue.md(evaluation_markdown(payload)),
+                vocabulary.MODEL_DIGEST: payload["model_digest"],
+                "reports": dg.MetadataValue.path(str(stores.home.reports / product.name)),
+            },
+            check_results=[events.evidence_check(evidence, MEASURED_CHECK, key)] if evidence else [],
+        )
+
+    return evaluation_report

@@ -1,0 +1,141 @@
+"""Feature views and their online stores as assets."""
+
+import time
+from collections.abc import Mapping
+
+import dagster as dg
+
+from platform_assets import asset_keys, events, vocabulary
+from platform_assets.declaration.feature_view import FeatureView
+from platform_assets.declaration.repository import Repository
+from platform_assets.resources import PlatformResource
+
+
+def _columns(repository: Repository, view: FeatureView) -> list[tuple[str, str, str]]:
+    source = repository.source(view.source)
+    names = dict.fromkeys(
+        (*source.primary_key, repository.entity(view.entity).join_key, source.event_timestamp)
+    )
+    return [
+        *((name, source.column(name).type, source.column(name).description) for name in names),
+        (vocabulary.AVAILABLE_AT, "timestamp", "When the row was known"),
+        *((feature.name, feature.type, feature.description) for feature in view.features),
+    ]
+
+
+def _lineage(repository: Repository, view: FeatureView) -> dg.TableColumnLineage:
+    source = repository.source(view.source)
+    raw = asset_keys.raw_key(source.name)
+    join_key = repository.entity(view.entity).join_key
+    deps: dict[str, list[tuple[dg.AssetKey, str]]] = {
+        name: [(raw, name)] for name in (*source.primary_key, join_key, source.event_timestamp)
+    }
+    for feature in view.features:
+        names = [source.event_timestamp]
+        if feature.is_window:
+            names.append(join_key)
+        if feature.column is not None:
+            names.append(feature.column)
+        deps[feature.name] = [(raw, name) for name in names]
+    return events.column_lineage(deps)
+
+
+def feature_view_asset(repository: Repository, view: FeatureView) -> dg.AssetsDefinition:
+    """One feature view, one partition a day; a range is one query and one run."""
+    source = repository.source(view.source)
+
+    @dg.asset(
+        key=asset_keys.view_key(view.name),
+        description=view.description or f"Feature view {view.name}.",
+        owners=list(view.owners),
+        group_name=source.name,
+        kinds={"duckdb", "feast"},
+        code_version=view.code_version,
+        partitions_def=asset_keys.daily(source),
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        deps=[dg.AssetDep(asset_keys.raw_key(source.name), partition_mapping=_reach(view))],
+        metadata={
+            "dagster/column_schema": events.column_schema(_columns(repository, view)),
+            "dagster/column_lineage": _lineage(repository, view),
+            "feature_view/version": view.version,
+        },
+        tags={vocabulary.SOURCE_TAG: source.name},
+        op_tags={vocabulary.K8S_CONFIG: view.compute.k8s_config()},
+    )
+    def feature_view(context: dg.AssetExecutionContext, platform: PlatformResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
+        from platform_assets.features.compute import build_feature_days
+        from platform_assets.features.reach import raw_days
+        from platform_assets.raw.trust import untrusted_days
+
+        started = time.perf_counter()
+        stores = platform.stores()
+        days = list(context.partition_keys)
+        reaching = sorted(raw_days(days, view, start=source.start))
+        untrusted = untrusted_days(stores, source, repository.contract_path(source), reaching)
+        manifests = build_feature_days(
+            stores,
+            source,
+            repository.entity(view.entity),
+            view,
+            days,
+            untrusted=untrusted,
+            cause=f"run {context.run_id}",
+            run_id=context.run_id,
+        )
+        events.say(
+            f"features/{view.name}", sum(m.rows for m in manifests), time.perf_counter() - started,
+            f"{len(days)} days",
+        )
+        return events.range_result(context, manifests)
+
+    return feature_view
+
+
+def _reach(view: FeatureView) -> dg.PartitionMapping:
+    """A feature day reads raw days back to its widest window; never the days after it."""
+    days = max(
+        (-(-(feature.window + feature.delay).total_seconds() // 86400) for feature in view.windows
+         if feature.window is not None),
+        default=0,
+    )
+    return dg.TimeWindowPartitionMapping(start_offset=-int(days), end_offset=0, allow_nonexistent_upstream_partitions=True)
+
+
+def online_asset(repository: Repository, view: FeatureView) -> dg.AssetsDefinition:
+    """What serving needs to finish a view's windows at request time, in Feast's online store."""
+    source = repository.source(view.source)
+
+    @dg.asset(
+        key=asset_keys.online_key(view.name),
+        description=f"Recent events of each {view.entity} in Feast's online store; "
+        "windows are finished at request time.",
+        owners=list(view.owners),
+        group_name=source.name,
+        kinds={"feast", "sqlite"},
+        code_version=view.code_version,
+        deps=[
+            dg.AssetDep(asset_keys.raw_key(source.name), partition_mapping=dg.AllPartitionMapping()),
+            dg.AssetDep(asset_keys.view_key(view.name), partition_mapping=dg.AllPartitionMapping()),
+        ],
+        tags={vocabulary.SOURCE_TAG: source.name},
+        op_tags={vocabulary.K8S_CONFIG: view.compute.k8s_config()},
+    )
+    def online(context: dg.AssetExecutionContext, platform: PlatformResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
+        from platform_assets.features.online_store import fill_online
+
+        started = time.perf_counter()
+        stores = platform.stores()
+        manifest = fill_online(
+            stores, repository, view, cause=f"run {context.run_id}", run_id=context.run_id
+        )
+        payload: Mapping[str, object] = (
+            stores.lake.table(vocabulary.online_table(view.name)).document("current") or {}
+        )
+        events.say(
+            f"features/online_{view.name}", None, time.perf_counter() - started,
+            f"{payload.get('entities', 0)} entities",
+        )
+        plain = {k: v for k, v in payload.items() if isinstance(v, str | int | float)}
+        return dg.MaterializeResult(metadata=events.manifest_metadata(manifest) | plain)
+
+    return online

@@ -1,0 +1,53 @@
+"""What every asset of a product shares: key, owners, group, tags, compute."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import dagster as dg
+
+from platform_assets import asset_keys, vocabulary
+from platform_assets.declaration.compute import Compute
+from platform_assets.declaration.product import Product
+from platform_assets.errors import Blocked
+from platform_assets.lake.manifest import Manifest
+from platform_assets.stores import Stores
+
+
+def product_asset(
+    product: Product,
+    noun: str,
+    *,
+    description: str,
+    kinds: set[str],
+    code_version: str,
+    deps: Iterable[Any],
+    check_specs: Iterable[dg.AssetCheckSpec] = (),
+    metadata: Mapping[str, Any] | None = None,
+    **others: Any,
+) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
+    """`@dg.asset` with what a product's declaration says about all its assets."""
+    compute = product.compute.get(noun, Compute())
+    return dg.asset(
+        key=asset_keys.product_key(product, noun),
+        description=description,
+        owners=list(product.owners),
+        group_name=product.name,
+        kinds=kinds,
+        code_version=code_version,
+        deps=list(deps),
+        check_specs=list(check_specs),
+        metadata=metadata,
+        tags={vocabulary.PRODUCT_TAG: product.name},
+        op_tags={vocabulary.K8S_CONFIG: compute.k8s_config()},
+        **others,
+    )
+
+
+def newest(stores: Stores, product: Product, noun: str) -> Manifest:
+    """The newest manifest among a product table's partitions; Blocked when there is none."""
+    manifests = stores.lake.table(vocabulary.product_table(product.name, noun)).current().values()
+    if not manifests:
+        raise Blocked(f"{product.name}: there is no {noun} yet; materialize {product.name}/{noun} first")
+    return max(manifests, key=lambda manifest: (manifest.created_at, manifest.partition))

@@ -1,0 +1,119 @@
+"""Raw rows of a source as a daily asset, with one check for each expectation of its contract."""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+
+from platform_assets import asset_keys, events, vocabulary
+from platform_assets.declaration.repository import Repository
+from platform_assets.declaration.source import Source
+from platform_assets.evidence.evidence import Evidence, Verdict
+from platform_assets.resources import PlatformResource
+
+DAYS_SHOWN = 20
+
+
+def raw_asset(repository: Repository, source: Source) -> dg.AssetsDefinition:
+    """One partition a day; a range of days is one run with one verdict per day and expectation."""
+    from platform_assets.raw.contract import expectation_names
+
+    key = asset_keys.raw_key(source.name)
+    suite_path = repository.contract_path(source)
+    names = expectation_names(source, suite_path)
+
+    @dg.asset(
+        key=key,
+        description=source.description or f"Raw rows of {source.name}.",
+        owners=list(source.owners),
+        group_name=source.name,
+        kinds={"parquet", "greatexpectations"},
+        code_version=source.fingerprint("description", "owners", "compute"),
+        partitions_def=asset_keys.daily(source),
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        check_specs=[
+            dg.AssetCheckSpec(name, asset=key, description=f"{severity}: {text}")
+            for name, severity, text in names
+        ],
+        metadata={
+            "dagster/column_schema": events.column_schema(
+                [
+                    *((c.name, c.type, c.description) for c in source.columns),
+                    (vocabulary.AVAILABLE_AT, "timestamp", "When the row was known"),
+                ]
+            )
+        },
+        tags={vocabulary.SOURCE_TAG: source.name},
+        op_tags={vocabulary.K8S_CONFIG: source.compute.k8s_config()},
+    )
+    def raw(context: dg.AssetExecutionContext, platform: PlatformResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
+        from platform_assets.raw.contract import evaluate_contract
+        from platform_assets.raw.ingest import ingest_day
+        from platform_assets.raw.source_reader import open_source
+
+        stores = platform.stores()
+        variables = platform.environment().source_variables(source.name)
+        reader = open_source(source, repository.folders[source.name], variables)
+        days = list(context.partition_keys)
+        manifests = []
+        started = time.perf_counter()
+        for day in days:
+            manifests.append(
+                ingest_day(
+                    stores, source, reader, day, cause=f"run {context.run_id}", run_id=context.run_id
+                )
+            )
+        events.say(
+            f"raw/{source.name}", sum(m.rows for m in manifests), time.perf_counter() - started,
+            f"{len(days)} days",
+        )
+        started = time.perf_counter()
+        verdicts = evaluate_contract(stores, source, suite_path, days, run_id=context.run_id)
+        red = sorted(day for day, evidence in verdicts.items() if evidence.verdict is not Verdict.PASSED)
+        events.say(
+            f"raw/{source.name} contract", None, time.perf_counter() - started,
+            f"{len(days) - len(red)} days passed" + (f", not passed: {', '.join(red[:5])}" if red else ""),
+        )
+        return events.range_result(
+            context, manifests, check_results=[_check(key, name, severity, verdicts) for name, severity, _ in names]
+        )
+
+    return raw
+
+
+def _check(
+    key: dg.AssetKey, name: str, severity: str, verdicts: Mapping[str, Evidence]
+) -> dg.AssetCheckResult:
+    """One expectation over all days of the run: the days that did not pass, with what was seen."""
+    rows: list[dict[str, Any]] = []
+    for day, evidence in sorted(verdicts.items()):
+        found = [e for e in evidence.measured.get("expectations", []) if e["name"] == name]
+        if not found:
+            rows.append({"day": day, "verdict": "UNKNOWN", "observed": "", "failing": 0, "samples": "", "reason": evidence.reason})
+        for item in found:
+            if item["verdict"] != "PASSED":
+                rows.append(
+                    {
+                        "day": day,
+                        "verdict": str(item["verdict"]),
+                        "observed": str(item.get("observed")),
+                        "failing": int(item.get("failing") or 0),
+                        "samples": str(item.get("samples") or ""),
+                        "reason": str(item.get("reason") or ""),
+                    }
+                )
+    text = f"all {len(verdicts)} days passed"
+    if rows:
+        text = f"{len(rows)} of {len(verdicts)} days did not pass: {', '.join(r['day'] for r in rows[:DAYS_SHOWN])}"
+    metadata: dict[str, Any] = {"days": len(verdicts), "days_not_passed": len(rows)}
+    if rows:
+        metadata["not_passed"] = events.table(rows[:DAYS_SHOWN])
+    return dg.AssetCheckResult(
+        asset_key=key,
+        check_name=name,
+        passed=not rows,
+        severity=dg.AssetCheckSeverity.ERROR if severity == "critical" else dg.AssetCheckSeverity.WARN,
+        description=text,
+        metadata=metadata,
+    )

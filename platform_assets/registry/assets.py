@@ -1,0 +1,160 @@
+"""Registered model, parity report and promotion as assets."""
+
+import time
+
+import dagster as dg
+
+from platform_assets import asset_keys, events, vocabulary
+from platform_assets.declaration.product import Product
+from platform_assets.declaration.repository import Repository
+from platform_assets.product_assets import product_asset
+from platform_assets.resources import PlatformResource
+
+PARITY_CHECK = "parity"
+
+
+def registered_model_asset(repository: Repository, product: Product) -> dg.AssetsDefinition:
+    """The newest training run as a model version, with its lineage."""
+
+    @product_asset(
+        product,
+        "registered_model",
+        description="The model as a version in the registry, with everything it was made from.",
+        kinds={"mlflow"},
+        code_version="1",
+        deps=[asset_keys.product_key(product, noun) for noun in ("training_run", "evaluation_report")],
+    )
+    def registered_model(
+        context: dg.AssetExecutionContext, platform: PlatformResource
+    ) -> dg.MaterializeResult:  # type: ignore[type-arg]
+        from platform_assets.registry.model_versions import register
+
+        started = time.perf_counter()
+        stores = platform.stores()
+        manifest = register(
+            stores,
+            repository,
+            product,
+            suite_path=repository.contract_path(repository.source(product.source)),
+            cause=f"run {context.run_id}",
+            run_id=context.run_id,
+        )
+        payload = stores.lake.table(manifest.table).document_of(manifest)
+        events.say(
+            f"{product.name}/registered_model",
+            None,
+            time.perf_counter() - started,
+            f"version {payload['version']}",
+        )
+        return dg.MaterializeResult(
+            metadata=events.manifest_metadata(manifest)
+            | {
+                vocabulary.MODEL_VERSION: payload["version"],
+                vocabulary.MODEL_DIGEST: payload["model_digest"],
+                "model/lineage": dg.MetadataValue.json(
+                    {k: v for k, v in payload.items() if k not in ("raw", "gates")}
+                ),
+            }
+        )
+
+    return registered_model
+
+
+def parity_report_asset(repository: Repository, product: Product) -> dg.AssetsDefinition:
+    """Served values against training values at the same moment."""
+    key = asset_keys.product_key(product, "parity_report")
+    online = [view.name for view in repository.views_of(product) if view.online]
+
+    @product_asset(
+        product,
+        "parity_report",
+        description="Values served at a request time against training values at the same time.",
+        kinds={"feast"},
+        code_version="1",
+        deps=[
+            *(asset_keys.online_key(name) for name in online),
+            *(
+                dg.AssetDep(asset_keys.view_key(name), partition_mapping=dg.AllPartitionMapping())
+                for name in product.feature_views
+            ),
+        ],
+        check_specs=[dg.AssetCheckSpec(PARITY_CHECK, asset=key, description="Served equals training.")],
+    )
+    def parity_report(context: dg.AssetExecutionContext, platform: PlatformResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
+        from platform_assets.features.parity import parity_report as measure
+
+        started = time.perf_counter()
+        evidence = measure(platform.stores(), repository, product, run_id=context.run_id)
+        events.say(
+            f"{product.name}/parity_report",
+            None,
+            time.perf_counter() - started,
+            f"{evidence.verdict}: {evidence.reason}",
+        )
+        return dg.MaterializeResult(
+            metadata=events.evidence_metadata(evidence)
+            | {"features": events.table(evidence.measured.get("features", []))},
+            check_results=[events.evidence_check(evidence, PARITY_CHECK, key)],
+        )
+
+    return parity_report
+
+
+def promotion_asset(repository: Repository, product: Product) -> dg.AssetsDefinition:
+    """The decision on the newest version, gate by gate, and its entry in the ledger."""
+    key = asset_keys.product_key(product, "promotion")
+    checks = {gate.key: f"gate_{gate.key}" for gate in product.gates}
+
+    @product_asset(
+        product,
+        "promotion",
+        description="The decision on the newest version: every gate's verdict, and who is champion.",
+        kinds={"mlflow", "ledger"},
+        code_version=product.gates_version,
+        deps=[asset_keys.product_key(product, noun) for noun in ("registered_model", "parity_report")],
+        check_specs=[dg.AssetCheckSpec(name, asset=key) for name in checks.values()],
+    )
+    def promotion(context: dg.AssetExecutionContext, platform: PlatformResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
+        from platform_assets.registry.promotion import promote
+
+        started = time.perf_counter()
+        decision = promote(
+            platform.stores(),
+            repository,
+            product,
+            suite_path=repository.contract_path(repository.source(product.source)),
+            actor=f"dagster run {context.run_id}",
+            run_id=context.run_id,
+        )
+        events.say(
+            f"{product.name}/promotion",
+            None,
+            time.perf_counter() - started,
+            f"version {decision.version}: {decision.outcome}",
+        )
+        rows = [
+            {"gate": g.key, "verdict": str(g.verdict), "reason": g.reason, "evidence": g.evidence_id or ""}
+            for g in decision.gates
+        ]
+        return dg.MaterializeResult(
+            metadata={
+                "decision": decision.outcome,
+                "decision/reason": decision.reason,
+                vocabulary.MODEL_VERSION: decision.version,
+                vocabulary.CHAMPION: decision.champion or "none",
+                "gates": events.table(rows),
+            },
+            check_results=[
+                dg.AssetCheckResult(
+                    asset_key=key,
+                    check_name=checks[g.key],
+                    passed=str(g.verdict) == "PASSED",
+                    severity=dg.AssetCheckSeverity.ERROR,
+                    description=f"{g.verdict}: {g.reason}"[:500],
+                )
+                for g in decision.gates
+                if g.key in checks
+            ],
+        )
+
+    return promotion

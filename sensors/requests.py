@@ -1,0 +1,68 @@
+"""Requests as run requests: thin, without state of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+
+from platform_assets import vocabulary
+from platform_assets.automation.plan import Request, Work, cooldown_epoch
+from platform_assets.environments import environment
+from platform_assets.jobs.source_jobs import job_name
+
+CHANGE_TAG = "platform/change"
+
+
+def default_status() -> dg.DefaultSensorStatus:
+    """Sensors run by themselves in staging and production; on a laptop somebody switches them on."""
+    running = environment().name != "dev"
+    return dg.DefaultSensorStatus.RUNNING if running else dg.DefaultSensorStatus.STOPPED
+
+
+def run_requests(
+    instance: dg.DagsterInstance, owner: str, requests: Sequence[Request], cooldown: timedelta
+) -> list[dg.RunRequest]:
+    """Run requests for what is not already queued or running."""
+    epoch = cooldown_epoch(datetime.now(UTC), cooldown)
+    made = []
+    for request in requests:
+        tags = {CHANGE_TAG: request.change, vocabulary.STAGE_TAG: request.stage}
+        if request.days:
+            tags |= {vocabulary.RANGE_START: request.days[0], vocabulary.RANGE_END: request.days[1]}
+        under_way = instance.get_runs(
+            dg.RunsFilter(
+                tags=tags,
+                statuses=[
+                    dg.DagsterRunStatus.QUEUED,
+                    dg.DagsterRunStatus.NOT_STARTED,
+                    dg.DagsterRunStatus.STARTING,
+                    dg.DagsterRunStatus.STARTED,
+                ],
+            ),
+            limit=1,
+        )
+        if under_way:
+            continue
+        made.append(
+            dg.RunRequest(
+                run_key=f"{owner}:{request.run_key(epoch)}",
+                job_name=job_name(owner, request.stage),
+                asset_selection=[dg.AssetKey(list(asset)) for asset in request.assets],
+                tags=tags,
+            )
+        )
+    return made
+
+
+def why_nothing(work: Sequence[Work], waiting: bool) -> str:
+    """What a tick that asks for nothing says."""
+    blocked = [
+        f"{'/'.join(item.asset)}: {len(item.blocked)} blocked ({next(iter(item.blocked.values()))})"
+        for item in work
+        if item.blocked
+    ]
+    if waiting:
+        return "asked for already; waiting for runs under way or for the cooldown"
+    return "nothing has changed" + (f"; {'; '.join(blocked)}" if blocked else "")

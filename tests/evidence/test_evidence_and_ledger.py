@@ -1,0 +1,104 @@
+"""Evidence binds to versions; the ledger is a chain."""
+
+from __future__ import annotations
+
+import json
+import threading
+from pathlib import Path
+
+import pytest
+
+from platform_assets.errors import LakeError
+from platform_assets.evidence.evidence import Evidence, EvidenceStore, Verdict, worst
+from platform_assets.evidence.ledger import Ledger
+
+
+def evidence(verdict: Verdict = Verdict.PASSED, **versions: str) -> Evidence:
+    return Evidence("parity", "products/p/parity_report", verdict, "because", versions or {"views": "a"})
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "expected"),
+    [
+        ([], Verdict.UNKNOWN),
+        ([Verdict.PASSED], Verdict.PASSED),
+        ([Verdict.PASSED, Verdict.UNKNOWN], Verdict.UNKNOWN),
+        ([Verdict.UNKNOWN, Verdict.FAILED, Verdict.PASSED], Verdict.FAILED),
+    ],
+    ids=["nothing measured", "passed", "unknown", "failed"],
+)
+def test_worst(verdicts: list[Verdict], expected: Verdict) -> None:
+    assert worst(verdicts) is expected
+
+
+def test_evidence_holds_only_for_its_versions() -> None:
+    found = evidence(views="a", model="m")
+    assert found.holds_for({"views": "a", "model": "m"})
+    assert not found.holds_for({"views": "a"})
+    assert found.mismatch({"views": "b", "model": "m"}) == ["views"]
+
+
+def test_id_is_over_the_finding_and_not_over_the_clock() -> None:
+    assert evidence().id == evidence().id
+    assert evidence().id != evidence(Verdict.FAILED).id
+    assert evidence(views="a").id != evidence(views="b").id
+
+
+def test_store_keeps_history_and_does_not_repeat(tmp_path: Path) -> None:
+    store = EvidenceStore(tmp_path)
+    store.record(evidence())
+    store.record(evidence())
+    store.record(evidence(Verdict.FAILED))
+    kind, subject = "parity", "products/p/parity_report"
+    assert [e.verdict for e in store.history(kind, subject)] == [Verdict.PASSED, Verdict.FAILED]
+    latest = store.latest(kind, subject)
+    assert latest is not None
+    assert latest.verdict is Verdict.FAILED
+
+
+def test_unreadable_evidence_is_unknown(tmp_path: Path) -> None:
+    store = EvidenceStore(tmp_path)
+    store.record(evidence())
+    next(tmp_path.rglob("*.json")).write_text("{")
+    latest = store.latest("parity", "products/p/parity_report")
+    assert latest is not None
+    assert latest.verdict is Verdict.UNKNOWN
+
+
+def test_chain_is_verified(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    for number in range(3):
+        ledger.append("intent", "p", "me", {"number": number})
+    assert [e.sequence for e in ledger.verified()] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("tamper", ["change", "remove", "change and seal"])
+def test_tampering_breaks_the_chain(tmp_path: Path, tamper: str) -> None:
+    ledger = Ledger(tmp_path)
+    for number in range(3):
+        ledger.append("confirm", "p", "me", {"to": str(number)})
+    path = tmp_path / "000002.json"
+    if tamper == "remove":
+        path.unlink()
+    else:
+        data = json.loads(path.read_text())
+        data["body"] = {"to": "99"}
+        if tamper == "change and seal":
+            from platform_assets.evidence.ledger import Entry
+
+            data["hash"] = Entry(**data).computed_hash()
+        path.write_text(json.dumps(data))
+    with pytest.raises(LakeError, match="chain of hashes is broken"):
+        ledger.entries("p")
+
+
+def test_writers_at_once_make_one_chain(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    threads = [
+        threading.Thread(target=lambda: [ledger.append("note", "p", "me", {}) for _ in range(10)]) for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(ledger.verified()) == 40
