@@ -14,6 +14,7 @@ from platform_assets.declaration.product import Product
 from platform_assets.declaration.repository import Repository
 from platform_assets.errors import Blocked
 from platform_assets.lake.digest import document_digest
+from platform_assets.lake.lake import Table
 from platform_assets.lake.manifest import Manifest
 from platform_assets.provenance import code_version, lock_digest
 from platform_assets.stores import Stores
@@ -82,7 +83,9 @@ def train(
         run.tags({"model_digest": digest, "artifact_digest": artifact})
         run.document("training_run.json", {**payload, **notes})
         run.document("training_set.json", json.loads(training_set.to_json()))
-        return stores.lake.table(product_table(product.name, "training_run")).write_document(
+        table = stores.lake.table(product_table(product.name, "training_run"))
+        _forget_if_broken(stores, table, training_set.partition)
+        return table.write_document(
             training_set.partition,
             payload,
             code_version=product.estimator_version,
@@ -131,6 +134,20 @@ def _saved(stores: Stores, run: Attempt, model: Any, inputs: pa.Table, scores: n
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copytree(saved, target)
     return digest, target.relative_to(stores.home.root).as_posix()
+
+
+def _forget_if_broken(stores: Stores, table: Table, partition: str) -> None:
+    """Training again is the cure for a saved model that was lost or changed.
+
+    The same model again would leave the present manifest, and with it the broken folder, in place;
+    without a current version the manifest written next names the new folder.
+    """
+    present = table.manifest(partition)
+    if present is None:
+        return
+    folder = stores.home.root / present.notes["artifact_path"]
+    if not folder.is_dir() or digest_of_folder(folder) != present.notes["artifact_digest"]:
+        (table.folder / "manifests" / partition / "current").unlink(missing_ok=True)
 
 
 def _parameters(product: Product, training_set: Manifest, inputs: tuple[str, ...]) -> Mapping[str, Any]:

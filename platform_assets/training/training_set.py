@@ -102,7 +102,7 @@ def expected_training_inputs(
             raise Blocked(
                 f"product {product.name!r}: no training set for split {split.id}: feature view {view.name!r} "
                 f"is not up to date on {_told(stale)} ({absent} days missing, {len(stale) - absent} made "
-                f"from other raw versions or view code); materialize feature view {view.name!r} for these days"
+                f"from other raw versions or view code); materialize {view.name!r} for these days"
             )
         inputs[feature_table(view.name)] = {day: manifests[day].digest for day in wanted}
     inputs[VIEWS] = {view.name: view.code_version for view in repository.views_of(product)}

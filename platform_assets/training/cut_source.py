@@ -1,0 +1,161 @@
+"""The source as it was known at a row's time, and what the features of that row come out as on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from platform_assets.declaration.duration import microseconds
+from platform_assets.declaration.feature_view import FeatureView
+from platform_assets.declaration.product import Product
+from platform_assets.declaration.repository import Repository
+from platform_assets.declaration.source import Source
+from platform_assets.features.engine import duckdb_engine, parquet_files
+from platform_assets.features.reach import raw_days
+from platform_assets.features.window_sql import view_sql
+from platform_assets.lake.manifest import Manifest
+from platform_assets.stores import Stores
+from platform_assets.training.training_rows import features_read
+from platform_assets.vocabulary import AVAILABLE_AT, feature_table, raw_table
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow as pa
+
+SAMPLE, TIME = "_sample", "_sample_time"
+TOLERANCE = 1e-9
+
+
+def sampled(rows: pa.Table, key: Sequence[str], label: str, count: int) -> pa.Table:
+    """About `count` rows by hash of their key, half of them positives if there are so many."""
+    import numpy as np
+    import pyarrow as pa
+
+    with duckdb_engine() as engine:
+        engine.register(
+            "all_rows",
+            rows.select(list(key)).append_column("_row", pa.array(np.arange(rows.num_rows, dtype=np.int64))),
+        )
+        # md5 and not hash(): the same sample on every version of DuckDB
+        text = " || '|' || ".join(f"coalesce(CAST({_quoted(name)} AS VARCHAR), '')" for name in key)
+        order = engine.sql(f"SELECT _row FROM all_rows ORDER BY md5({text}), _row").to_arrow_table()
+    places = order.column("_row").to_numpy()
+    positive = rows.column(label).to_numpy()[places].astype(bool)
+    first = places[positive][: -(-count // 2)]
+    rest = places[~positive][: count - len(first)]
+    return rows.take(pa.array(np.sort(np.concatenate([first, rest]))))
+
+
+def changed_columns(
+    stores: Stores, repository: Repository, product: Product, training_set: Manifest, sample: pa.Table
+) -> dict[str, int]:
+    """Inputs in order, and in how many of the sampled train rows each differs on the cut source.
+
+    The source is read in the versions the training set was made from. Raises LakeError when one of
+    them is gone.
+    """
+    import pyarrow as pa
+
+    source = repository.source(product.source)
+    sample = sample.append_column(SAMPLE, pa.array(range(sample.num_rows), pa.int64()))
+    features = features_read(repository, product)
+    found: dict[str, int] = {}
+    with duckdb_engine() as engine:
+        engine.register("sample", sample)
+        for view in repository.views_of(product):
+            if view.name in features:
+                relation = _cut_source(stores, repository, product, training_set, view)
+                values = _features_on(engine, repository, view, relation)
+                for name in features[view.name]:
+                    found[name] = _differing(sample.column(name), values.column(name))
+        if product.label.column in repository.input_columns(product):
+            files = _raw_files(stores, source, training_set, training_set.notes["train_days"])
+            found[product.label.column] = _labels_not_known(engine, source, product, files)
+    # any other raw column of the row itself is what the request brings along
+    return {name: found.get(name, 0) for name in repository.input_columns(product)}
+
+
+def _cut_source(
+    stores: Stores, repository: Repository, product: Product, training_set: Manifest, view: FeatureView
+) -> str:
+    """For every sampled row, its entity's raw rows that had happened and were known at its time."""
+    source, key = repository.source(view.source), _quoted(repository.entity(view.entity).join_key)
+    last = max(training_set.notes["train_days"])
+    days = [day for day in training_set.inputs[feature_table(view.name)] if day <= last]
+    files = _raw_files(stores, source, training_set, raw_days(days, view, start=source.start))
+    moment, available = _quoted(source.event_timestamp), _quoted(AVAILABLE_AT)
+    columns = ", ".join(
+        f"{_known_label(source, product)} AS {_quoted(name)}"
+        if name == product.label.column
+        else f"raw_rows.{_quoted(name)}"
+        for name in (*source.column_names, AVAILABLE_AT)
+    )
+    return f"""(
+        SELECT sample.{SAMPLE}, sample.{moment} AS {TIME}, {columns}
+        FROM {files} AS raw_rows JOIN sample ON raw_rows.{key} = sample.{key}
+        WHERE raw_rows.{moment} <= sample.{moment} AND raw_rows.{available} <= sample.{moment})"""
+
+
+def _features_on(
+    engine: duckdb.DuckDBPyConnection, repository: Repository, view: FeatureView, relation: str
+) -> pa.Table:
+    """The view's features for each sampled row: the newest row on its cut source, as a join would take."""
+    source = repository.source(view.source)
+    moment = _quoted(source.event_timestamp)
+    newest_first = ", ".join(
+        f"{_quoted(name)} DESC" for name in (source.event_timestamp, AVAILABLE_AT, *source.primary_key)
+    )
+    query = view_sql(
+        source, repository.entity(view.entity), view, relation=relation, partition_by=[SAMPLE, TIME]
+    )
+    names = ", ".join(f"newest.{_quoted(name)}" for name in view.feature_names)
+    return engine.sql(f"""
+        WITH newest AS (
+            SELECT * FROM ({query}) AS cut_rows
+            WHERE epoch_us({moment}) >= epoch_us({TIME}) - {microseconds(view.ttl)}
+            QUALIFY row_number() OVER (PARTITION BY {SAMPLE} ORDER BY {newest_first}) = 1)
+        SELECT {names} FROM sample LEFT JOIN newest USING ({SAMPLE}) ORDER BY {SAMPLE}""").to_arrow_table()
+
+
+def _labels_not_known(engine: duckdb.DuckDBPyConnection, source: Source, product: Product, files: str) -> int:
+    """Sampled rows whose own label was not known at their time."""
+    same = " AND ".join(f"raw_rows.{_quoted(name)} = sample.{_quoted(name)}" for name in source.primary_key)
+    found = engine.execute(
+        f"SELECT count(*) FROM {files} AS raw_rows JOIN sample ON {same} "
+        f"WHERE {_known_label(source, product)} IS DISTINCT FROM sample.{_quoted(product.label.column)}"
+    ).fetchall()
+    return int(found[0][0])
+
+
+def _known_label(source: Source, product: Product) -> str:
+    """The label of a raw row, null where it was not known at the sampled row's time."""
+    label, moment = f"raw_rows.{_quoted(product.label.column)}", _quoted(source.event_timestamp)
+    if product.label.available_at is not None:
+        known = f"raw_rows.{_quoted(product.label.available_at)} <= sample.{moment}"
+    else:
+        delay = microseconds(product.label.delay)
+        known = f"epoch_us(raw_rows.{moment}) + {delay} <= epoch_us(sample.{moment})"
+    return f"CASE WHEN {known} THEN {label} END"
+
+
+def _raw_files(stores: Stores, source: Source, training_set: Manifest, days: Iterable[str]) -> str:
+    """The raw days in the versions the training set was made from."""
+    table = stores.lake.table(raw_table(source.name))
+    digests = training_set.inputs[table.name]
+    return parquet_files([str(table.path(table.version(day, digests[day]))) for day in sorted(days)])
+
+
+def _differing(expected: pa.ChunkedArray, found: pa.ChunkedArray) -> int:
+    """Rows that differ by more than the tolerance, or are missing on one side only."""
+    import numpy as np
+    import pyarrow as pa
+
+    a, b = (
+        np.asarray(column.cast(pa.float64()).to_numpy(), dtype=np.float64) for column in (expected, found)
+    )
+    same = np.isclose(a, b, rtol=TOLERANCE, atol=TOLERANCE, equal_nan=True)
+    return int(np.count_nonzero(~same))
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
