@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, GetJsonSchemaHandler, model_validator
+from pydantic_core import CoreSchema
 
 from platform_assets.declaration.declared import Declared
 
@@ -15,6 +16,14 @@ class Metric(Declared):
     kind: Literal["roc_auc", "average_precision", "card_precision"]
     k: int | None = Field(default=None, ge=1)
     entity: str | None = None
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        """In YAML a metric is an object, or the bare name of one without parameters."""
+        names = {"type": "string", "enum": ["roc_auc", "average_precision"]}
+        return {"anyOf": [names, handler.resolve_ref_schema(handler(core_schema))]}
 
     @property
     def key(self) -> str:
