@@ -29,7 +29,7 @@ def trained(tmp_path_factory) -> Path:
         world.put_raw(name)
     world.build(DAYS)
     world.crown(world.train(DAYS[:3]))
-    world.train(DAYS[1:4], seed=1)
+    world.train(DAYS[1:4], contrary=True)
     return folder
 
 
@@ -101,8 +101,15 @@ def test_a_corrected_day_is_scored_again_by_the_version_that_scored_it_first(wor
     assert world.stores.lake.table(first[0].table).current(SCORED) == dict(zip(SCORED, first, strict=True))
     assert again[0].table == rescored(world).name
     assert again[0].notes["model_version"] == "1"
+    assert again[0].inputs[product_table(PRODUCT.name, "registered_model")].keys() == {"1"}
+    same = ROWS - again[0].notes["rows_differing"]
+    assert same < 5  # scores of 1.0 stay
+    before, after = (
+        world.stores.lake.table(made.table).read(SCORED[:1]).column("score").to_numpy()
+        for made in (first[0], again[0])
+    )
+    assert (after >= before).mean() > 0.9  # twice the amount is later; the contrary version would fall
     assert again[0].notes["first_digest"] == first[0].digest
-    assert ROWS - 5 < again[0].notes["rows_differing"] <= ROWS  # scores of 1.0 stay
     assert predicted(world) == again
     assert len(rescored(world).history(SCORED[0])) == 1
 
