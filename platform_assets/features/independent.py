@@ -1,0 +1,233 @@
+"""Features by sort, binary search and prefix sums in numpy: no SQL, nothing shared with `window_sql`.
+
+A second implementation that shared code with the first would share its mistakes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from platform_assets.declaration.duration import microseconds
+from platform_assets.declaration.feature_view import Entity, Feature, FeatureView
+from platform_assets.declaration.source import Source
+from platform_assets.errors import PlatformError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import pyarrow as pa
+
+    Floats = npt.NDArray[np.float64]
+    Integers = npt.NDArray[np.int64]
+
+DAY = 86_400_000_000  # microseconds
+
+
+class NotMeasuredError(PlatformError):
+    """A comparison could not be made; its verdict is UNKNOWN."""
+
+
+def independent_features(
+    source: Source, entity: Entity, view: FeatureView, raw: pa.Table, rows: pa.Table
+) -> dict[str, npt.NDArray[Any]]:
+    """Features of `rows` over the raw rows given, by name, float64 with NaN for null.
+
+    `raw` holds the primary key, join key, event timestamp and the columns that features read, for
+    every raw day in reach; `rows` the primary key, join key and event timestamp (rows that are to
+    be left out of their own window are found in `raw` by their primary key).
+    """
+    import numpy as np
+
+    events = _Events(source, entity, raw)
+    who, when = events.codes(rows), micros(rows, source.event_timestamp)
+    own = events.own_positions(rows)
+    found: dict[str, npt.NDArray[Any]] = {}
+    for feature in view.features:
+        if feature.is_window:
+            found[feature.name] = events.window(feature, who, when, own)
+        elif feature.function == "weekend":
+            found[feature.name] = ((when // DAY + 3) % 7 >= 5).astype(np.float64)  # 1970-01-01: Thursday
+        elif feature.function == "hour_at_most":
+            assert feature.hour is not None
+            found[feature.name] = (when % DAY < (feature.hour + 1) * 3_600_000_000).astype(np.float64)
+        else:
+            assert feature.column is not None
+            values, present = events.column(feature.column)
+            if (own < 0).any():
+                raise NotMeasuredError(f"{int((own < 0).sum())} rows are not among the raw rows")
+            found[feature.name] = np.where(present[own], values[own].astype(np.float64), np.nan)
+    return found
+
+
+class _Events:
+    """Raw rows sorted by entity and time."""
+
+    def __init__(self, source: Source, entity: Entity, raw: pa.Table) -> None:
+        import numpy as np
+
+        self.source, self.entity = source, entity
+        names = raw.column(entity.join_key).to_pylist()
+        self.code_of = {name: code for code, name in enumerate(dict.fromkeys(names)) if name is not None}
+        who = np.array([self.code_of.get(name, -1) for name in names], dtype=np.int64)
+        when = micros(raw, source.event_timestamp)
+        order = np.lexsort((when, who))
+        self.raw, self.order = raw, order
+        self.times, time_rank = np.unique(when, return_inverse=True)
+        # one sortable number for (entity, time): ranks, not microseconds, so that nothing overflows
+        self.width = len(self.times) + 1
+        self.places = who[order] * self.width + time_rank[order]
+
+    def codes(self, rows: pa.Table) -> Integers:
+        """Number of each row's entity; -1 for null or never seen."""
+        import numpy as np
+
+        names = rows.column(self.entity.join_key).to_pylist()
+        return np.array(
+            [-1 if name is None else self.code_of.get(name, -1) for name in names], dtype=np.int64
+        )
+
+    def own_positions(self, rows: pa.Table) -> Integers:
+        """Where each row itself stands among the sorted events; -1 when it is not there."""
+        import numpy as np
+
+        keys = self.source.primary_key
+        standing = np.empty(len(self.order), dtype=np.int64)
+        standing[self.order] = np.arange(len(self.order))
+        of_key = dict(zip(_tuples(self.raw, keys), standing.tolist(), strict=True))
+        return np.array([of_key.get(key, -1) for key in _tuples(rows, keys)], dtype=np.int64)
+
+    def column(self, name: str) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]:
+        """Values in event order, and which are there; integers where the declaration makes them exact."""
+        import numpy as np
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        declared = self.source.column(name)
+        column = self.raw.column(name).combine_chunks()
+        present = ~column.is_null().to_numpy(zero_copy_only=False)
+        if declared.type not in ("int64", "float64", "bool"):
+            return np.zeros(len(column), dtype=np.int64)[self.order], present[self.order]
+        if declared.type == "bool":
+            column = column.cast(pa.int8())
+        values = pc.fill_null(column, 0).to_numpy(zero_copy_only=False)
+        if declared.type == "float64":
+            if declared.nullable:
+                present &= ~np.isnan(values)
+                values = np.where(present, values, 0.0)
+        else:
+            values = values.astype(np.int64)
+        return values[self.order], present[self.order]
+
+    def window(self, feature: Feature, who: Integers, when: Integers, own: Integers) -> Floats:
+        """One window feature of each row."""
+        import numpy as np
+
+        assert feature.window is not None
+        last = when - microseconds(feature.delay)
+        begin = self._after(who, last - microseconds(feature.window))
+        end = np.maximum(self._after(who, last), begin)
+        if feature.column is None:
+            values, present = np.zeros(len(self.order), np.int64), np.ones(len(self.order), bool)
+            unit = 1
+        else:
+            values, present = self.column(feature.column)
+            scale = self.source.column(feature.column).scale
+            unit = 1 if scale is None else 10**scale
+            if scale is not None and feature.function != "count":
+                values = np.rint(values * unit).astype(np.int64)
+        inside = (own >= begin) & (own < end)
+        left_out = np.where(inside & (not feature.include_current_row), own, -1)
+        count = _differences(present.astype(np.int64), begin, end)
+        taken = left_out >= 0
+        count[taken] -= present[left_out[taken]]
+        if feature.function == "count":
+            result = count.astype(np.float64)
+        elif feature.function in ("sum", "mean"):
+            result = _sums(values, present, begin, end, left_out)
+            if feature.function == "mean":
+                with np.errstate(invalid="ignore", divide="ignore"):
+                    result = result / (count * unit)
+            elif unit > 1:
+                result = result / unit
+        else:
+            result = _extremes(values, present, begin, end, left_out, feature.function) / unit
+        none = 0.0 if feature.function == "count" else np.nan
+        return np.where(count > 0, result, none if feature.empty is None else feature.empty)
+
+    def _after(self, who: Integers, moment: Integers) -> Integers:
+        """How many events stand at or before each (entity, moment), as a position among all."""
+        import numpy as np
+
+        rank = np.searchsorted(self.times, moment, side="right") - 1  # -1: before every event
+        # width is one more than there are times, so rank -1 stands behind the entity before
+        found = np.searchsorted(self.places, who * self.width + rank, side="right")
+        return np.where(who < 0, 0, found).astype(np.int64)
+
+
+def _differences(values: Integers, begin: Integers, end: Integers) -> Integers:
+    """Exact sums of integers between positions, by prefix sums."""
+    import numpy as np
+
+    sums = np.concatenate([[0], np.cumsum(values)])
+    return sums[end] - sums[begin]  # type: ignore[no-any-return]
+
+
+def _sums(
+    values: npt.NDArray[Any],
+    present: npt.NDArray[np.bool_],
+    begin: Integers,
+    end: Integers,
+    left_out: Integers,
+) -> Floats:
+    """Sums of each window; prefix sums drift on floats, so those are added window by window."""
+    import math
+
+    import numpy as np
+
+    kept = np.where(present, values, 0)
+    if kept.dtype.kind == "i":
+        return (_differences(kept, begin, end) - np.where(left_out >= 0, kept[left_out], 0)).astype(
+            np.float64
+        )
+    out = np.empty(len(begin))
+    for i, (first, last, own) in enumerate(zip(begin, end, left_out, strict=True)):
+        part = kept[first:last] if own < 0 else np.delete(kept[first:last], own - first)
+        out[i] = math.fsum(part) if np.isfinite(part).all() else part.sum()
+    return out
+
+
+def _extremes(
+    values: npt.NDArray[Any],
+    present: npt.NDArray[np.bool_],
+    begin: Integers,
+    end: Integers,
+    left_out: Integers,
+    function: str,
+) -> Floats:
+    """Smallest or largest value of each window; NaN when it holds none."""
+    import numpy as np
+
+    out = np.full(len(begin), np.nan)
+    for i, (first, last, own) in enumerate(zip(begin, end, left_out, strict=True)):
+        used = present[first:last].copy()
+        if own >= 0:
+            used[own - first] = False
+        part = values[first:last][used]
+        if len(part):
+            out[i] = part.min() if function == "min" else part.max()
+    return out
+
+
+def micros(table: pa.Table, name: str) -> Integers:
+    """A timestamp column as whole microseconds since 1970."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    column = table.column(name)
+    whole = column.cast(pa.timestamp("us", tz=column.type.tz)).cast(pa.int64())
+    return pc.fill_null(whole, 0).to_numpy()  # type: ignore[no-any-return]
+
+
+def _tuples(table: pa.Table, names: Sequence[str]) -> list[tuple[Any, ...]]:
+    return list(zip(*(table.column(name).to_pylist() for name in names), strict=True))
