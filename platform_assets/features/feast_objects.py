@@ -1,0 +1,162 @@
+"""Feast's picture of the declared feature views: entities, views, and the state that serving needs.
+
+Each declared view becomes a Feast feature view of its name over the lake's stable folder, with window,
+delay and function as tags (Feast's own aggregations have no delay and are not executed). Each view
+served online has a second one, `<view>__events`, that holds an entity's recent events: windows are
+finished from them at request time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from platform_assets.declaration.duration import format_duration
+from platform_assets.declaration.feature_view import Feature, FeatureView
+from platform_assets.declaration.repository import Repository
+from platform_assets.declaration.source import Source
+from platform_assets.errors import DeclarationError
+from platform_assets.features.serving_windows import HORIZON, keeps_keys, measures, retention
+from platform_assets.vocabulary import AVAILABLE_AT
+
+if TYPE_CHECKING:
+    from feast import FeatureView as FeastView
+    from feast import Field
+
+PROJECT = "platform_assets"
+
+# what the state view holds of each entity
+TIMES = "event_us"
+KEYS = "event_key"
+VALUE = "value_"  # followed by the column
+# and of the one row that tells which state this is
+STATE_DIGEST = "state_digest"
+ENTITIES = "entities"
+
+
+def state_view_name(view: FeatureView) -> str:
+    """The Feast feature view that holds a view's recent events."""
+    return f"{view.name}__events"
+
+
+def key_is_whole(source: Source, names: tuple[str, ...]) -> bool:
+    """Whether a key is kept as one Int64; every other is kept as a string."""
+    return len(names) == 1 and source.column(names[0]).type == "int64"
+
+
+def feast_objects(repository: Repository, stable_folder: Callable[[str], Path]) -> list[Any]:
+    """Entities and feature views of a repository, as Feast objects in a fixed order.
+
+    `stable_folder` gives the folder with a view's current Parquet files, by view name.
+    """
+    import feast
+    from feast.types import Float64, Int64, String
+
+    types = {"int64": Int64, "float64": Float64}
+    entities: dict[str, Any] = {}
+    views: list[Any] = []
+    for view in repository.feature_views.values():
+        source = repository.source(view.source)
+        declared = repository.entity(view.entity)
+        whole = key_is_whole(source, (declared.join_key,))
+        kind = source.column(declared.join_key).type
+        if kind not in ("int64", "string"):
+            raise DeclarationError(
+                f"entity {declared.name!r}: join key {declared.join_key!r} is a {kind} in source "
+                f"{source.name!r}; Feast finds entities by int64 or string"
+            )
+        entity = entities.setdefault(
+            declared.name,
+            feast.Entity(
+                name=declared.name,
+                join_keys=[declared.join_key],
+                value_type=feast.ValueType.INT64 if whole else feast.ValueType.STRING,
+                description=declared.description,
+            ),
+        )
+        files = feast.FileSource(
+            name=f"{view.name}__files",
+            path=str(stable_folder(view.name)),
+            timestamp_field=source.event_timestamp,
+            created_timestamp_column=AVAILABLE_AT,
+        )
+        key = feast.Field(name=declared.join_key, dtype=Int64 if whole else String)
+        views.append(
+            feast.FeatureView(
+                name=view.name,
+                description=view.description,
+                owner=", ".join(view.owners),
+                entities=[entity],
+                schema=[
+                    key,
+                    *(
+                        feast.Field(
+                            name=f.name, dtype=types[f.type], description=f.description, tags=_feature_tags(f)
+                        )
+                        for f in view.features
+                    ),
+                ],
+                ttl=view.ttl,
+                online=view.online,
+                source=files,
+                tags={
+                    "code_version": view.code_version,
+                    "declaration": view.fingerprint(),
+                    **({"served_from": state_view_name(view)} if view.online else {}),
+                    **{
+                        f"{feature.name}.{name}": text
+                        for feature in view.features
+                        for name, text in _feature_tags(feature).items()
+                    },
+                },
+            )
+        )
+        if view.online:
+            views.append(_state_view(source, view, entity, key, files))
+    return [*entities.values(), *views]
+
+
+def _state_view(source: Source, view: FeatureView, entity: Any, key: Field, files: Any) -> FeastView:
+    import feast
+    from feast.types import Array, Float64, Int64, String
+
+    fields = [key, feast.Field(name=TIMES, dtype=Array(Int64))]
+    if keeps_keys(view):
+        keys = Int64 if key_is_whole(source, source.primary_key) else String
+        fields.append(feast.Field(name=KEYS, dtype=Array(keys)))
+    fields += [
+        feast.Field(name=VALUE + measure.column, dtype=Array(Int64 if measure.exact else Float64))
+        for measure in measures(source, view)
+    ]
+    fields += [
+        feast.Field(name=STATE_DIGEST, dtype=String),
+        feast.Field(name=ENTITIES, dtype=Array(key.dtype)),
+    ]
+    return feast.FeatureView(
+        name=state_view_name(view),
+        description=f"Recent events of each {view.entity}; requests finish {view.name} from them.",
+        owner=", ".join(view.owners),
+        entities=[entity],
+        schema=fields,
+        ttl=retention(view) + HORIZON,
+        online=True,
+        source=files,  # Feast asks for one; the state itself is written by `fill_online`
+        tags={"code_version": view.code_version, "state_of": view.name},
+    )
+
+
+def _feature_tags(feature: Feature) -> dict[str, str]:
+    """What Feast itself cannot say about a feature."""
+    tags: dict[str, str] = {"function": feature.function}
+    if feature.column is not None:
+        tags["column"] = feature.column
+    if feature.window is not None:
+        tags["window"] = format_duration(feature.window)
+        tags["delay"] = format_duration(feature.delay)
+        tags["include_current_row"] = str(feature.include_current_row).lower()
+    if feature.empty is not None:
+        tags["empty"] = repr(feature.empty)
+    if feature.hour is not None:
+        tags["hour"] = str(feature.hour)
+    return tags

@@ -1,0 +1,326 @@
+"""The online store: each entity's recent events in Feast, and values finished from them at request time.
+
+One Feast row an entity holds the events that a window can still reach from any request since one day
+before the newest materialized moment. One more row, under a key nobody has, tells which state this is and
+of whom; it is written in the same transaction, and serving refuses unless it is the one that the lake's
+manifest promises. A fill that was killed is therefore seen, and the next one heals it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from platform_assets.declaration.duration import microseconds
+from platform_assets.declaration.feature_view import FeatureView
+from platform_assets.declaration.repository import Repository
+from platform_assets.declaration.source import Source
+from platform_assets.errors import Blocked
+from platform_assets.features.feast_objects import PROJECT, STATE_DIGEST, feast_objects, key_is_whole
+from platform_assets.features.online_state import (
+    STATE_ROW,
+    decoded,
+    measured,
+    midnight,
+    no_events,
+    read_rows,
+    recent_events,
+    row_keys,
+    shape,
+    state_columns,
+    write_state,
+)
+from platform_assets.features.serving_windows import (
+    HORIZON,
+    Events,
+    finish,
+    keeps_keys,
+    measures,
+    retention,
+    row_value,
+)
+from platform_assets.home import Home
+from platform_assets.lake.atomic_files import exclusive_lock
+from platform_assets.lake.digest import document_digest, table_digest
+from platform_assets.lake.manifest import Manifest
+from platform_assets.stores import Stores
+from platform_assets.vocabulary import feature_table, online_table, raw_table
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from feast import FeatureStore
+
+PARTITION = "current"
+_BATCH = 10_000  # entities in one read; SQLite allows 32,766 parameters in a statement
+
+
+def open_online_store(stores: Stores, repository: Repository) -> FeatureStore:
+    """Feast over this home, with every declared view registered; what is registered is left alone."""
+    with exclusive_lock(stores.home.locks / "feast_registry"):
+        store = _open(stores.home)
+        wanted = feast_objects(
+            repository, lambda view: stores.lake.table(feature_table(view)).stable_folder()
+        )
+        registered = {found.name: found for found in store.list_feature_views()}
+        stale = [
+            found.name
+            for found in wanted
+            if hasattr(found, "features")
+            and (found.name not in registered or dict(registered[found.name].tags) != dict(found.tags))
+        ]
+        if stale:
+            store.apply(wanted)
+            store.refresh_registry()
+    return store
+
+
+def online_inputs(stores: Stores, repository: Repository, view: FeatureView) -> dict[str, dict[str, str]]:
+    """The raw days, by digest, that a fill would hold now: up to the newest, back through the retention.
+
+    Raises Blocked when there is no raw day, or one within the retention is missing.
+    """
+    source = repository.source(view.source)
+    table = stores.lake.table(raw_table(source.name))
+    present = table.partitions()
+    if not present:
+        raise Blocked(f"online {view.name}: raw table {table.name} is empty; build its days first")
+    newest = date.fromisoformat(present[-1])
+    first = max(newest - _whole_days(retention(view)), source.start)
+    days = [(first + timedelta(days=n)).isoformat() for n in range((newest - first).days + 1)]
+    missing = sorted(set(days) - set(present))
+    if missing:
+        raise Blocked(
+            f"online {view.name}: {len(missing)} raw days in reach of its windows are missing, the first "
+            f"{missing[0]}; build them in {table.name}"
+        )
+    return {table.name: table.digests(days)}
+
+
+def fill_online(
+    stores: Stores,
+    repository: Repository,
+    view: FeatureView,
+    *,
+    cause: str,
+    run_id: str = "",
+    untrusted: Mapping[str, str] | None = None,
+) -> Manifest:
+    """Make the online state of a view that of the newest raw days, in one transaction.
+
+    Filling again from the same days writes the same state. Entities that have no event any more are
+    emptied. `untrusted` tells raw days that must not be served from, with the reason. Raises Blocked,
+    with nothing changed, when a raw day in reach is missing or untrusted.
+    """
+    if not view.online:
+        raise Blocked(f"feature view {view.name!r} is declared online: false, so it keeps no online state")
+    source = repository.source(view.source)
+    entity_key = repository.entity(view.entity).join_key
+    with exclusive_lock(stores.home.locks / f"online_{view.name}"):
+        inputs = online_inputs(stores, repository, view)
+        digests = inputs[raw_table(source.name)]
+        bad = sorted(set(digests) & set(untrusted or {}))
+        if bad:
+            raise Blocked(
+                f"online {view.name}: {len(bad)} raw days in reach are not trusted; {bad[0]}: "
+                f"{(untrusted or {})[bad[0]]}. Heal them, or have an owner waive them"
+            )
+        until = date.fromisoformat(max(digests)) + timedelta(days=1)
+        events = recent_events(
+            stores.lake.table(raw_table(source.name)), source, view, entity_key, until, digests
+        )
+        table = stores.lake.table(online_table(view.name))
+        payload = {
+            "view": view.name,
+            "view_version": view.code_version,
+            "materialized_until": until.isoformat(),
+            "measures": shape(source, view),
+            "events": events.num_rows,
+            "raw": digests,
+        }
+        payload["state_digest"] = document_digest({**payload, "rows": table_digest(events)})
+        store = open_online_store(stores, repository)
+        entities = write_state(
+            store,
+            source,
+            view,
+            entity_key,
+            events,
+            until,
+            state_digest=str(payload["state_digest"]),
+            promised=table.document(PARTITION),
+        )
+        return table.write_document(
+            PARTITION,
+            {**payload, "entities": entities},
+            code_version=view.code_version,
+            inputs=inputs,
+            cause=cause,
+            run_id=run_id,
+        )
+
+
+def serve(
+    stores: Stores,
+    repository: Repository,
+    view: FeatureView,
+    requests: pa.Table,
+    *,
+    store: FeatureStore | None = None,
+) -> dict[str, list[int | float | None]]:
+    """Features of each request as they are at its event timestamp, by name, in the requests' order.
+
+    `requests` holds the source's columns that the view needs, and the event timestamp; with the primary
+    key a request that is already stored counts once. An unknown entity has its own row only. An open
+    `store` may be handed in. Raises Blocked when the online state is missing, half-filled, of another
+    version of the view, or younger than a request.
+    """
+    source = repository.source(view.source)
+    moments = _microseconds(requests.column(source.event_timestamp))
+    served: dict[str, list[int | float | None]] = {}
+    for feature in view.features:
+        if not feature.is_window:
+            values = requests.column(feature.column).to_pylist() if feature.column else [None] * len(moments)
+            served[feature.name] = [row_value(feature, t, v) for t, v in zip(moments, values, strict=True)]
+    if view.windows:
+        entity_key = repository.entity(view.entity).join_key
+        names = requests.column(entity_key).to_pylist()
+        own = _own_rows(source, view, requests)
+        keys = row_keys(source, requests) if keeps_keys(view) else [None] * len(moments)
+        known = read_events(stores, repository, view, names, moments, store=store)
+        nobody = no_events(source, view)
+        rows = []
+        for name, key in zip(names, keys, strict=True):
+            events = known.get(name, nobody) if name is not None else nobody
+            rows.append(events if key is None else events.without(key))
+        for feature in view.windows:
+            served[feature.name] = [
+                finish(source, feature, events, moment, row if name is not None else None)
+                for events, moment, row, name in zip(rows, moments, own, names, strict=True)
+            ]
+    return {feature.name: served[feature.name] for feature in view.features}
+
+
+def read_events(
+    stores: Stores,
+    repository: Repository,
+    view: FeatureView,
+    names: Iterable[Any],
+    moments: Sequence[int],
+    *,
+    store: FeatureStore | None = None,
+) -> dict[Any, Events]:
+    """Recent events of entities, those without any left out; `moments` are checked to be answerable.
+
+    Raises Blocked as `serve` does.
+    """
+    source = repository.source(view.source)
+    promised = _promised_state(stores, source, view)
+    oldest = midnight(date.fromisoformat(promised["materialized_until"])) - microseconds(HORIZON)
+    too_old = [moment for moment in moments if moment < oldest]
+    if too_old:
+        raise Blocked(
+            f"online {view.name}: {len(too_old)} of {len(moments)} requests are from before "
+            f"{_iso(oldest)}, from when on events are kept; ask the lake for older values"
+        )
+    whole = key_is_whole(source, (repository.entity(view.entity).join_key,))
+    wanted = [name for name in dict.fromkeys(names) if name is not None]
+    columns = state_columns(source, view)
+    found: dict[Any, Events] = {}
+    try:
+        if not _online_file(stores.home).exists():
+            raise FileNotFoundError(f"{_online_file(stores.home).name} is gone")  # Feast would create it
+        reading = store or _open(stores.home)
+        for start in range(0, max(len(wanted), 1), _BATCH):
+            batch = [STATE_ROW[whole], *wanted[start : start + _BATCH]]
+            rows = list(read_rows(reading, view, repository.entity(view.entity).join_key, batch, columns))
+            _check_state(view, rows[0], promised)
+            for name, row in zip(batch[1:], rows[1:], strict=True):
+                if row:
+                    found[name] = decoded(source, view, row)
+    except Blocked:
+        raise
+    except Exception as error:
+        # sqlite3, SQLAlchemy and Feast each have their own way to say that the store is not there
+        raise Blocked(
+            f"online {view.name}: Feast's online store in {stores.home.feast} cannot be read "
+            f"({type(error).__name__}: {error}); materialize online_{view.name} again"
+        ) from error
+    return found
+
+
+def _online_file(home: Home) -> Path:
+    return home.feast / "online.db"
+
+
+def _open(home: Home) -> FeatureStore:
+    import feast
+
+    home.feast.mkdir(parents=True, exist_ok=True)
+    return feast.FeatureStore(
+        config=feast.RepoConfig(
+            project=PROJECT,
+            provider="local",
+            registry={
+                "registry_type": "sql",
+                "path": f"sqlite:///{home.feast / 'registry.db'}",
+                "serve_features_while_materializing": True,
+            },
+            online_store={"type": "sqlite", "path": str(_online_file(home))},
+            offline_store={"type": "file"},
+            entity_key_serialization_version=3,
+        )
+    )
+
+
+def _promised_state(stores: Stores, source: Source, view: FeatureView) -> dict[str, Any]:
+    """What the lake's manifest says was filled last; Blocked unless it is of this version of the view."""
+    payload = stores.lake.table(online_table(view.name)).document(PARTITION)
+    fix = f"materialize online_{view.name}"
+    if payload is None:
+        raise Blocked(f"online {view.name}: nothing was materialized yet; {fix}")
+    if payload["view_version"] != view.code_version or payload["measures"] != shape(source, view):
+        raise Blocked(
+            f"online {view.name}: was filled for version {payload['view_version']} of the view or for other "
+            f"column types, and {view.code_version} is declared; {fix}"
+        )
+    return payload
+
+
+def _check_state(view: FeatureView, row: Mapping[str, Any], promised: Mapping[str, Any]) -> None:
+    found = row[STATE_DIGEST].string_val if STATE_DIGEST in row else "none"
+    if found != promised["state_digest"]:
+        raise Blocked(
+            f"online {view.name}: the store holds state {found}, and the lake promises "
+            f"{promised['state_digest']}; a fill runs right now or was interrupted. Materialize "
+            f"online_{view.name} again"
+        )
+
+
+def _own_rows(source: Source, view: FeatureView, requests: pa.Table) -> list[dict[str, Any] | None]:
+    """Each request's own measures, where a window includes the own row."""
+    if not any(not f.delay and f.include_current_row for f in view.windows):
+        return [None] * requests.num_rows
+    needed = [m for m in measures(source, view) if _own_counts(view, m.column)]
+    columns = {m.column: measured(requests.column(m.column), m).to_pylist() for m in needed}
+    return [{name: values[i] for name, values in columns.items()} for i in range(requests.num_rows)]
+
+
+def _own_counts(view: FeatureView, column: str) -> bool:
+    return any(f.column == column and not f.delay and f.include_current_row for f in view.windows)
+
+
+def _microseconds(column: pa.ChunkedArray) -> list[int]:
+    import pyarrow as pa
+
+    moments: list[int] = column.cast(pa.timestamp("us", tz=column.type.tz)).cast(pa.int64()).to_pylist()
+    return moments
+
+
+def _iso(moment: int) -> str:
+    return (datetime(1970, 1, 1) + timedelta(microseconds=moment)).isoformat()  # noqa: DTZ001 - all is UTC
+
+
+def _whole_days(length: timedelta) -> timedelta:
+    return timedelta(days=-(-length // timedelta(days=1)))
