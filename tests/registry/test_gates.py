@@ -1,0 +1,189 @@
+"""Gates as pure decisions: over any evidence, a pass means all passed on the candidate's own versions."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from registry_world import declared_product
+
+from platform_assets.evidence.evidence import Evidence, Verdict
+from platform_assets.lake.digest import document_digest
+from platform_assets.registry.gates import Candidate, Comparison, Findings, bound, decide, verdict_of
+
+VIEWS = {"spending": "v1"}
+CANDIDATE = Candidate("2", "model", "rows", VIEWS, {"2024-01-01": "raw1", "2024-01-02": "raw2"}, "suite")
+VIEWS_DIGEST = document_digest(VIEWS)
+GATES = declared_product().gates
+
+RIGHT = {
+    "evaluation": {"training_set": "rows", "model": "model"},
+    "feature_equality": {"training_set": "rows", "views": VIEWS_DIGEST},
+    "leakage": {"training_set": "rows", "views": VIEWS_DIGEST},
+    "parity": {"views": VIEWS_DIGEST, "online:spending": "online"},
+    "2024-01-01": {"raw": "raw1", "contract": "suite"},
+    "2024-01-02": {"raw": "raw2", "contract": "suite"},
+}
+
+
+def evidence(kind, verdict=Verdict.PASSED, measured=None, **changed) -> Evidence:
+    value = {"roc_auc": 0.9} if measured is None else measured
+    return Evidence(kind, "s", verdict, "r", {**RIGHT[kind], **changed}, measured=value)
+
+
+@st.composite
+def histories(draw, kind):
+    """Up to three measurements, of right or wrong versions, and whether the right one on top passed."""
+    found = []
+    for _ in range(draw(st.integers(0, 3))):
+        verdict = draw(st.sampled_from(list(Verdict)))
+        wrong = draw(st.sampled_from([None, None, *RIGHT[kind]]))
+        value = draw(st.sampled_from([0.9, 0.9, 0.7, 0.69, None, float("nan")]))
+        changed = {wrong: "other"} if wrong else {}
+        found.append(evidence(kind, verdict, {"roc_auc": value}, **changed))
+    return found
+
+
+comparisons = st.one_of(
+    st.none(),
+    st.just(Comparison(champion=None)),
+    st.builds(
+        Comparison,
+        champion=st.just("1"),
+        candidate_value=st.just(0.5),
+        champion_value=st.just(0.5),
+        lower=st.sampled_from([0.0, -0.02, -0.021, float("nan"), None]),
+        unknown=st.sampled_from(["", "", "no rows"]),
+    ),
+)
+
+findings = st.builds(
+    Findings,
+    evaluation=histories("evaluation"),
+    feature_equality=histories("feature_equality"),
+    leakage=histories("leakage"),
+    parity=histories("parity"),
+    contract=st.fixed_dictionaries({day: histories(day) for day in CANDIDATE.raw}),
+    contract_version=st.sampled_from(["suite", "suite", "suite", "other"]),
+    online=st.sampled_from([{"spending": "online"}, {"spending": "online"}, {"spending": None}]),
+    comparison=comparisons,
+)
+
+
+def newest_right(history, kind):
+    """The newest measurement on the right versions, found without the code under test."""
+    right = [e for e in history if dict(e.versions) == RIGHT[kind]]
+    return right[-1] if right else None
+
+
+def passed_on_right_versions(f: Findings) -> bool:
+    """All of it once more, written the plain way."""
+
+    def green(history, kind):
+        newest = newest_right(history, kind)
+        return newest is not None and newest.verdict is Verdict.PASSED
+
+    value = (newest_right(f.evaluation, "evaluation") or evidence("evaluation", measured={})).measured.get(
+        "roc_auc"
+    )
+    c = f.comparison
+    return (
+        green(f.evaluation, "evaluation")
+        and value is not None
+        and value >= 0.7
+        and green(f.feature_equality, "feature_equality")
+        and green(f.leakage, "leakage")
+        and green(f.parity[-1:], "parity")
+        and f.online == {"spending": "online"}
+        and f.contract_version == "suite"
+        and all(green(f.contract[day], day) for day in CANDIDATE.raw)
+        and c is not None
+        and not c.unknown
+        and (c.champion is None or (c.lower is not None and c.lower >= -0.02))
+    )
+
+
+@given(findings)
+@settings(max_examples=400, deadline=None)
+def test_passes_only_when_all_passed_on_equal_versions(f):
+    assert (verdict_of(decide(GATES, CANDIDATE, f)) is Verdict.PASSED) == passed_on_right_versions(f)
+
+
+def green(**changed) -> Findings:
+    kinds = ("evaluation", "feature_equality", "leakage", "parity")
+    return Findings(
+        **{
+            **{kind: [evidence(kind)] for kind in kinds},
+            "contract": {day: [evidence(day)] for day in CANDIDATE.raw},
+            "contract_version": "suite",
+            "online": {"spending": "online"},
+            "comparison": Comparison(champion=None),
+            **changed,
+        }
+    )
+
+
+@given(
+    st.sampled_from(["evaluation", "feature_equality", "leakage", "parity", "2024-01-01", "2024-01-02"]),
+    st.data(),
+)
+@settings(max_examples=200, deadline=None)
+def test_one_thing_out_of_all_green_decides(kind, data):
+    """Random findings are seldom all green: here all is, but one history drawn at random."""
+    history = data.draw(histories(kind))
+    if kind in CANDIDATE.raw:
+        f = green(contract={**green().contract, kind: history})
+    else:
+        f = green(**{kind: history})
+    assert (verdict_of(decide(GATES, CANDIDATE, f)) is Verdict.PASSED) == passed_on_right_versions(f)
+
+
+def test_all_green_passes_and_no_gates_at_all_do_not():
+    assert verdict_of(decide(GATES, CANDIDATE, green())) is Verdict.PASSED
+    assert verdict_of(decide((), CANDIDATE, green())) is Verdict.UNKNOWN
+
+
+def decision(key, f):
+    return {each.key: each for each in decide(GATES, CANDIDATE, f)}[key]
+
+
+@pytest.mark.parametrize(
+    ("comparison", "verdict", "told"),
+    [
+        pytest.param(Comparison(None), Verdict.PASSED, "first", id="no champion"),
+        pytest.param(None, Verdict.UNKNOWN, "not compared", id="not compared"),
+        pytest.param(Comparison("1", unknown="no row left"), Verdict.UNKNOWN, "no row left", id="no rows"),
+        pytest.param(Comparison("1", 0.5, 0.5, -0.02), Verdict.PASSED, ">=", id="on the margin"),
+        pytest.param(Comparison("1", 0.5, 0.5, -0.0201), Verdict.FAILED, "<", id="below the margin"),
+        pytest.param(Comparison("1", 0.5, 0.5, None), Verdict.UNKNOWN, "no lower bound", id="no bound"),
+    ],
+)
+def test_not_worse_than_champion(comparison, verdict, told):
+    found = decision("not_worse_than_champion", green(comparison=comparison))
+    assert found.verdict is verdict
+    assert told in found.reason
+
+
+def test_waiver_covers_the_evidence_it_names_and_no_other():
+    red = evidence("2024-01-01", Verdict.FAILED)
+    contract = {**green().contract, "2024-01-01": [red]}
+    waived = decision("contract", green(contract=contract, waived={"2024-01-01": red.id}))
+    assert waived.verdict is Verdict.PASSED
+    assert "1 of them by waiver" in waived.reason
+    assert (
+        decision("contract", green(contract=contract, waived={"2024-01-01": "x"})).verdict is Verdict.FAILED
+    )
+
+
+def test_candidate_without_raw_days_has_no_contract():
+    nothing = Candidate("2", "model", "rows", VIEWS, {}, "suite")
+    (found,) = (d for d in decide(GATES, nothing, green()) if d.key == "contract")
+    assert found.verdict is Verdict.UNKNOWN
+
+
+def test_unreadable_evidence_hides_what_lies_below():
+    unreadable = Evidence("leakage", "s", Verdict.UNKNOWN, "000002.json cannot be read", {})
+    assert "cannot be read" in bound([evidence("leakage"), unreadable], RIGHT["leakage"])
+
+
+def test_evidence_of_a_later_candidate_does_not_hide_the_right_one():
+    right, later = evidence("leakage"), evidence("leakage", training_set="later")
+    assert bound([right, later], RIGHT["leakage"]) is right
