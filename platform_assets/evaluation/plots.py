@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,10 +59,10 @@ def write_plots(
             lambda axes: _score_distribution(axes, labels, scores),
         ),
     }
-    for key, days in payload["card_days"].items():
+    for key, table in payload["card_days"].items():
         plots[f"{key}_per_day.png"] = (
             payload["metrics"].get(key) is not None,
-            lambda axes, key=key, days=days: _per_day(axes, payload["metrics"][key], days, payload["k"][key]),
+            partial(_per_day, mean=payload["metrics"].get(key), days=table["days"], k=table["k"]),
         )
     written = []
     with rc_context(STYLE):
@@ -140,10 +141,8 @@ def _calibration(axes: Axes, bins: Sequence[Mapping[str, float]]) -> None:
         clip_on=False, zorder=3,
     )  # fmt: skip
     if empty:
-        axes.plot(
-            [b["mean_score"] for b in empty], [bottom * 1.15] * len(empty), "v", color=CONTRAST, clip_on=False,
-            label="no positive in the group",
-        )  # fmt: skip
+        at = [b["mean_score"] for b in empty]
+        axes.plot(at, [bottom * 1.15] * len(at), "v", color=CONTRAST, label="no positive in the group")
         axes.legend(loc="upper left")
     axes.set(xlim=(bottom, 1), ylim=(bottom, 1), xlabel="Mean score of the group (log scale)",
              ylabel="Share of positives (log scale)")  # fmt: skip
@@ -180,6 +179,8 @@ def _score_distribution(axes: Axes, labels: np.ndarray, scores: np.ndarray) -> N
 
 
 def _per_day(axes: Axes, mean: float, days: Sequence[Mapping[str, Any]], k: int) -> None:
+    from matplotlib.ticker import MaxNLocator
+
     names = [day["day"] for day in days]
     found = [day["detected"] for day in days]
     there = [day["compromised"] for day in days]
@@ -195,7 +196,7 @@ def _per_day(axes: Axes, mean: float, days: Sequence[Mapping[str, Any]], k: int)
     axes.set(ylabel="Cards", ylim=(0, max([*(min(n, k) for n in there), 1]) * 1.3))
     axes.set_xticks(range(0, len(names), len(names) // 15 + 1))
     axes.tick_params(axis="x", labelrotation=30 if len(names) > 5 else 0)
-    axes.yaxis.get_major_locator().set_params(integer=True)
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(loc="upper right", ncols=2)
     _titled(
         axes,
