@@ -63,14 +63,9 @@ def open_online_store(stores: Stores, repository: Repository) -> FeatureStore:
         wanted = feast_objects(
             repository, lambda view: stores.lake.table(feature_table(view)).stable_folder()
         )
-        registered = {found.name: found for found in store.list_feature_views()}
-        stale = [
-            found.name
-            for found in wanted
-            if hasattr(found, "features")
-            and (found.name not in registered or dict(registered[found.name].tags) != dict(found.tags))
-        ]
-        if stale:
+        registered = {found.name: _definition(found) for found in store.list_feature_views()}
+        views = [found for found in wanted if hasattr(found, "batch_source")]
+        if any(registered.get(view.name) != _definition(view) for view in views):
             store.apply(wanted)
             store.refresh_registry()
     return store
@@ -248,6 +243,11 @@ def read_events(
             f"({type(error).__name__}: {error}); materialize online_{view.name} again"
         ) from error
     return found
+
+
+def _definition(view: Any) -> tuple[Any, ...]:
+    """What of a Feast view must be registered again when it changes."""
+    return dict(view.tags), {f.name: str(f.dtype) for f in view.schema}, view.batch_source.path, view.ttl
 
 
 def _online_file(home: Home) -> Path:
