@@ -175,7 +175,11 @@ class _ViewQuery:
         """A raw column, NaN read as null where nulls are allowed."""
         column, quoted = self.source.column(name), self.quoted(name)
         if column.type == "float64" and column.nullable:
-            return f"CASE WHEN isnan({quoted}) THEN NULL ELSE {quoted} END"
+            # DuckDB 2.0 folds isnan() of a Parquet column to false: a file's smallest and largest value
+            # leave NaN out. isfinite() it does not fold.
+            finite = f"isfinite({quoted}) OR isinf({quoted})"
+            is_nan = f"NOT ({finite})" if self.dialect == "duckdb" else f"isnan({quoted})"
+            return f"CASE WHEN {is_nan} THEN NULL ELSE {quoted} END"
         return quoted
 
     def value(self, expression: str) -> str:

@@ -277,6 +277,22 @@ def test_several_days_from_files_in_one_query(tmp_path: Path) -> None:
     assert got.equals(expected)
 
 
+def test_nan_in_a_parquet_file_is_missing(tmp_path: Path) -> None:
+    """DuckDB folds isnan() of a Parquet column to false; infinity is a value."""
+    values = [1.0, float("nan"), float("inf"), None]
+    raw = raw_table([{"minute": minute, "free": value} for minute, value in enumerate(values)])
+    pq.write_table(raw, tmp_path / "raw.parquet")
+    view = view_of(
+        {"function": "sum", "column": "free", "window": "1d"},
+        {"function": "count", "column": "free", "window": "1d"},
+        {"function": "value", "column": "free"},
+    )
+    got = compute_features(SOURCE, WHO, view, [str(tmp_path / "raw.parquet")], ["2020-01-06"]).sort_by("id")
+    assert got.column("f0").to_pylist() == [1.0, 1.0, float("inf"), float("inf")]
+    assert got.column("f1").to_pylist() == [1, 1, 2, 2]
+    assert got.column("f2").to_pylist() == [1.0, None, float("inf"), None]
+
+
 @card_golden.needs_external
 @pytest.mark.external
 @pytest.mark.parametrize("name", ["customer_spending", "terminal_risk", "transaction_calendar"])
