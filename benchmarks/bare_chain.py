@@ -95,7 +95,9 @@ def chain(stores: Stores, repository: Repository, product: Product) -> None:
         print(f"  {parity_report(stores, repository, product).verdict}")
     with stage("promotion"):
         decision = promote(stores, repository, product, suite_path=suite, actor="bare chain", run_id="")
-        print(f"  {decision}")
+        print(f"  {decision.outcome}: {decision.reason}")
+        for gate in decision.gates:
+            print(f"  {gate.key}: {gate.verdict}: {gate.reason}")
 
     with stage("predictions"):
         scored = predict_days(stores, repository, product, days, cause=CAUSE)
