@@ -126,7 +126,7 @@ def _average_precision(labels: np.ndarray, scores: np.ndarray) -> float:
 
     ranked = np.where(np.isnan(scores), -np.inf, scores)
     order = np.argsort(-ranked, kind="stable")
-    ends = np.append(np.nonzero(np.diff(ranked[order]))[0], len(order) - 1)
+    ends = np.append(np.nonzero(ranked[order][1:] != ranked[order][:-1])[0], len(order) - 1)
     hits = np.cumsum(labels[order])[ends]
     gained = np.diff(hits, prepend=0) / hits[-1]
     return float(np.sum(gained * hits / (ends + 1)))

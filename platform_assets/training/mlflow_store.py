@@ -49,15 +49,25 @@ def open_mlflow(stores: Stores) -> Any:
 
 
 def experiment_id(stores: Stores, client: Any, product: str) -> str:
-    """The experiment of a product, made on first use; artifacts lie below the home."""
-    found = client.get_experiment_by_name(product)
-    if found is None:
-        location = (stores.home.mlflow / "artifacts" / product).as_uri()
-        from mlflow.exceptions import MlflowException
+    """The experiment of a product, made on first use; artifacts lie below the home.
 
-        with contextlib.suppress(MlflowException):  # made by another process meanwhile
-            return str(client.create_experiment(product, artifact_location=location))
+    MLflow writes an experiment's folder down as an absolute path, so in a home that was moved the
+    old experiment is put by under another name and a new one is made.
+    """
+    from mlflow.exceptions import MlflowException
+
+    location = (stores.home.mlflow / "artifacts" / product).as_uri()
+    with exclusive_lock(stores.home.locks / "mlflow.lock"):
         found = client.get_experiment_by_name(product)
+        if found is not None and found.lifecycle_stage == "deleted":
+            client.restore_experiment(found.experiment_id)
+        if found is not None and found.artifact_location != location:
+            client.rename_experiment(found.experiment_id, f"{product} before move {found.experiment_id}")
+            found = None
+        if found is None:
+            with contextlib.suppress(MlflowException):  # made by hand meanwhile
+                return str(client.create_experiment(product, artifact_location=location))
+            found = client.get_experiment_by_name(product)
     return str(found.experiment_id)
 
 

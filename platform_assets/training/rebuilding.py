@@ -66,8 +66,8 @@ def recorded_version(stores: Stores, product: str, version: str) -> Recorded:
     ]
     if not meant:
         raise LakeError(
-            f"table {sets.name}: partition {partition} has no version {lineage['training_set']['digest']} made "
-            f"from the raw days that version {version} recorded; its manifest was removed"
+            f"table {sets.name}: partition {partition} has no version {lineage['training_set']['digest']} "
+            f"made from the raw days that version {version} recorded; its manifest was removed"
         )
     training_set = meant[-1]
     repository, declared = declaration_from(training_run.notes["declaration"], stores.home.root)

@@ -93,18 +93,24 @@ def expected_training_inputs(
             f"source {source.name!r} are missing; load them, then build the feature days they reach"
         )
     inputs: dict[str, dict[str, str]] = {raw_table(source.name): raw}
+    blocked = []
     for view in repository.views_of(product):
         wanted = days.features[view.name]
         manifests = stores.lake.table(feature_table(view.name)).current(wanted)
         stale = [day for day in wanted if not _is_fresh(manifests.get(day), raw, source, view, day)]
+        absent = sum(day not in manifests for day in stale)
         if stale:
-            absent = sum(day not in manifests for day in stale)
-            raise Blocked(
-                f"product {product.name!r}: no training set for split {split.id}: feature view {view.name!r} "
-                f"is not up to date on {_told(stale)} ({absent} days missing, {len(stale) - absent} made "
-                f"from other raw versions or view code); materialize {view.name!r} for these days"
+            blocked.append(
+                f"  feature view {view.name!r} on {_told(stale)}: {absent} days missing, "
+                f"{len(stale) - absent} made from other raw versions or view code"
             )
-        inputs[feature_table(view.name)] = {day: manifests[day].digest for day in wanted}
+        else:
+            inputs[feature_table(view.name)] = {day: manifests[day].digest for day in wanted}
+    if blocked:
+        raise Blocked(
+            f"product {product.name!r}: no training set for split {split.id}: feature days are not up to "
+            "date\n" + "\n".join(blocked) + "\nmaterialize these days of the feature views first"
+        )
     inputs[VIEWS] = {view.name: view.code_version for view in repository.views_of(product)}
     return inputs
 
