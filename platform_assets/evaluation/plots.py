@@ -184,9 +184,7 @@ def _per_day(axes: Axes, mean: float, days: Sequence[Mapping[str, Any]], k: int)
     names = [day["day"] for day in days]
     found = [day["detected"] for day in days]
     there = [day["compromised"] for day in days]
-    axes.bar(
-        names, [min(n, k) for n in there], color="#e5e7eb", width=0.7, label="compromised, not found"
-    )
+    axes.bar(names, [min(n, k) for n in there], color="#e5e7eb", width=0.7, label="compromised, not found")
     axes.bar(names, found, color=INK, width=0.7, label=f"found among the {k} highest")
     for i, (hit, all_of_them) in enumerate(zip(found, there, strict=True)):
         if len(names) > 14:
