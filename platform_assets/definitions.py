@@ -9,7 +9,7 @@ import dagster as dg
 
 import platform_assets.defs
 from platform_assets.components.model_product import product_definitions, read_product
-from platform_assets.environments import environment
+from platform_assets.environments import Environment, environment
 from platform_assets.resources import PlatformResource
 
 
@@ -24,14 +24,18 @@ def build_definitions() -> dg.Definitions:
     """All definitions with the environment's resources and executor."""
     present = environment()
     outside = [product_definitions(read_product(path), path) for path in present.products]
-    executor = dg.in_process_executor
+    return in_environment(present, packaged(), *outside)
+
+
+def in_environment(present: Environment, *parts: dg.Definitions) -> dg.Definitions:
+    """Definitions with an environment's resources and executor."""
+    executor: dg.ExecutorDefinition = dg.in_process_executor
     if present.name == "production":
         from dagster_k8s import k8s_job_executor
 
         executor = k8s_job_executor
     return dg.Definitions.merge(
-        packaged(),
-        *outside,
+        *parts,
         dg.Definitions(resources={"platform": PlatformResource()}, executor=executor),
     )
 

@@ -11,7 +11,7 @@ from platform_assets.environments import environment
 from platform_assets.jobs.product_jobs import Jobs
 from platform_assets.jobs.source_jobs import job_name
 from platform_assets.resources import PlatformResource
-from platform_assets.sensors.requests import default_status, run_requests, why_nothing
+from platform_assets.sensors.requests import default_status, run_requests, tick_seconds, why_nothing
 
 
 def product_sensors(repository: Repository, product: Product, jobs: Jobs) -> list[dg.SensorDefinition]:
@@ -54,7 +54,7 @@ def _sensor(
     @dg.sensor(
         name=f"{product.name}_{name}",
         jobs=[job for job in jobs if job.name in names],
-        minimum_interval_seconds=30,
+        minimum_interval_seconds=tick_seconds(),
         default_status=default_status(),
         description=f"{', '.join(stages)} of {product.name}, when something they are made from changed.",
     )

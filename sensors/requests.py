@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -19,6 +20,11 @@ def default_status() -> dg.DefaultSensorStatus:
     """Sensors run by themselves in staging and production; on a laptop somebody switches them on."""
     running = environment().name != "dev"
     return dg.DefaultSensorStatus.RUNNING if running else dg.DefaultSensorStatus.STOPPED
+
+
+def tick_seconds() -> int:
+    """Seconds between two looks: `PLATFORM_TICK_SECONDS`, by default 30."""
+    return int(os.environ.get("PLATFORM_TICK_SECONDS", "30"))
 
 
 def run_requests(

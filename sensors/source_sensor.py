@@ -11,7 +11,7 @@ from platform_assets.declaration.repository import Repository
 from platform_assets.declaration.source import Source
 from platform_assets.environments import environment
 from platform_assets.resources import PlatformResource
-from platform_assets.sensors.requests import default_status, run_requests, why_nothing
+from platform_assets.sensors.requests import default_status, run_requests, tick_seconds, why_nothing
 
 if TYPE_CHECKING:
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
@@ -27,7 +27,7 @@ def source_sensor(
     @dg.sensor(
         name=f"{source.name}_source",
         jobs=list(jobs),
-        minimum_interval_seconds=30,
+        minimum_interval_seconds=tick_seconds(),
         default_status=default_status(),
         description=f"New and changed days of {source.name}, and every feature day they reach.",
     )
