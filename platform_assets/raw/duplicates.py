@@ -25,7 +25,7 @@ def without_duplicates(rows: pa.Table, source: Source, place: str) -> pa.Table:
     left = _one_of(rows, source.primary_key, "min").num_rows
     if left == rows.num_rows:
         return rows
-    counted = rows.group_by(list(source.primary_key)).aggregate([([], "count_all")])
+    counted = rows.group_by(list(source.primary_key), use_threads=False).aggregate([([], "count_all")])
     first = next(row for row in counted.to_pylist() if row["count_all"] > 1)
     key = ", ".join(f"{name}={shown(first[name], source.column(name))}" for name in source.primary_key)
     again = " and differ" if source.duplicates == "drop_identical" else ""

@@ -164,7 +164,7 @@ class ExpectationRun:
         for column in self.source.columns:
             if column.nullable and column.type in wide:
                 values = rows.column(column.name).to_pylist()
-                frame[column.name] = pd.Series(values, dtype=wide[column.type])  # type: ignore[call-overload]
+                frame[column.name] = pd.Series(values, dtype=wide[column.type])
         return frame
 
 
