@@ -8,40 +8,32 @@ manifest promises. A fill that was killed is therefore seen, and the next one he
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import date, datetime, timedelta
-from pathlib import Path
+import sqlite3
+from collections.abc import Mapping
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
-from platform_assets.declaration.duration import microseconds
 from platform_assets.declaration.feature_view import FeatureView
 from platform_assets.declaration.repository import Repository
 from platform_assets.declaration.source import Source
-from platform_assets.errors import Blocked
-from platform_assets.features.feast_objects import PROJECT, STATE_DIGEST, feast_objects, key_is_whole
+from platform_assets.errors import Blocked, LakeError
+from platform_assets.features.feast_objects import feast_objects
+from platform_assets.features.online_events import PARTITION, online_file, open_feast, read_events
 from platform_assets.features.online_state import (
-    STATE_ROW,
-    decoded,
     measured,
-    midnight,
     no_events,
-    read_rows,
     recent_events,
     row_keys,
     shape,
-    state_columns,
     write_state,
 )
 from platform_assets.features.serving_windows import (
-    HORIZON,
-    Events,
     finish,
     keeps_keys,
     measures,
     retention,
     row_value,
 )
-from platform_assets.home import Home
 from platform_assets.lake.atomic_files import exclusive_lock
 from platform_assets.lake.digest import document_digest, table_digest
 from platform_assets.lake.manifest import Manifest
@@ -52,14 +44,11 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from feast import FeatureStore
 
-PARTITION = "current"
-_BATCH = 10_000  # entities in one read; SQLite allows 32,766 parameters in a statement
-
 
 def open_online_store(stores: Stores, repository: Repository) -> FeatureStore:
     """Feast over this home, with every declared view registered; what is registered is left alone."""
     with exclusive_lock(stores.home.locks / "feast_registry"):
-        store = _open(stores.home)
+        store = open_feast(stores.home)
         wanted = feast_objects(
             repository, lambda view: stores.lake.table(feature_table(view)).stable_folder()
         )
@@ -135,17 +124,22 @@ def fill_online(
             "raw": digests,
         }
         payload["state_digest"] = document_digest({**payload, "rows": table_digest(events)})
-        store = open_online_store(stores, repository)
-        entities = write_state(
-            store,
-            source,
-            view,
-            entity_key,
-            events,
-            until,
-            state_digest=str(payload["state_digest"]),
-            promised=table.document(PARTITION),
-        )
+        try:
+            entities = write_state(
+                open_online_store(stores, repository),
+                source,
+                view,
+                entity_key,
+                events,
+                until,
+                state_digest=str(payload["state_digest"]),
+                promised=table.document(PARTITION),
+            )
+        except sqlite3.DatabaseError as error:
+            raise LakeError(
+                f"online {view.name}: Feast's online store cannot be written ({error}). If it is damaged, "
+                f"delete {online_file(stores.home)} and fill every view again"
+            ) from error
         return table.write_document(
             PARTITION,
             {**payload, "entities": entities},
@@ -197,105 +191,9 @@ def serve(
     return {feature.name: served[feature.name] for feature in view.features}
 
 
-def read_events(
-    stores: Stores,
-    repository: Repository,
-    view: FeatureView,
-    names: Iterable[Any],
-    moments: Sequence[int],
-    *,
-    store: FeatureStore | None = None,
-) -> dict[Any, Events]:
-    """Recent events of entities, those without any left out; `moments` are checked to be answerable.
-
-    Raises Blocked as `serve` does.
-    """
-    source = repository.source(view.source)
-    promised = _promised_state(stores, source, view)
-    oldest = midnight(date.fromisoformat(promised["materialized_until"])) - microseconds(HORIZON)
-    too_old = [moment for moment in moments if moment < oldest]
-    if too_old:
-        raise Blocked(
-            f"online {view.name}: {len(too_old)} of {len(moments)} requests are from before "
-            f"{_iso(oldest)}, from when on events are kept; ask the lake for older values"
-        )
-    whole = key_is_whole(source, (repository.entity(view.entity).join_key,))
-    wanted = [name for name in dict.fromkeys(names) if name is not None]
-    columns = state_columns(source, view)
-    found: dict[Any, Events] = {}
-    try:
-        if not _online_file(stores.home).exists():
-            raise FileNotFoundError(f"{_online_file(stores.home).name} is gone")  # Feast would create it
-        reading = store or _open(stores.home)
-        for start in range(0, max(len(wanted), 1), _BATCH):
-            batch = [STATE_ROW[whole], *wanted[start : start + _BATCH]]
-            rows = list(read_rows(reading, view, repository.entity(view.entity).join_key, batch, columns))
-            _check_state(view, rows[0], promised)
-            for name, row in zip(batch[1:], rows[1:], strict=True):
-                if row:
-                    found[name] = decoded(source, view, row)
-    except Blocked:
-        raise
-    except Exception as error:
-        # sqlite3, SQLAlchemy and Feast each have their own way to say that the store is not there
-        raise Blocked(
-            f"online {view.name}: Feast's online store in {stores.home.feast} cannot be read "
-            f"({type(error).__name__}: {error}); materialize online_{view.name} again"
-        ) from error
-    return found
-
-
 def _definition(view: Any) -> tuple[Any, ...]:
     """What of a Feast view must be registered again when it changes."""
     return dict(view.tags), {f.name: str(f.dtype) for f in view.schema}, view.batch_source.path, view.ttl
-
-
-def _online_file(home: Home) -> Path:
-    return home.feast / "online.db"
-
-
-def _open(home: Home) -> FeatureStore:
-    import feast
-
-    home.feast.mkdir(parents=True, exist_ok=True)
-    return feast.FeatureStore(
-        config=feast.RepoConfig(
-            project=PROJECT,
-            provider="local",
-            registry={
-                "registry_type": "sql",
-                "path": f"sqlite:///{home.feast / 'registry.db'}",
-                "serve_features_while_materializing": True,
-            },
-            online_store={"type": "sqlite", "path": str(_online_file(home))},
-            offline_store={"type": "file"},
-            entity_key_serialization_version=3,
-        )
-    )
-
-
-def _promised_state(stores: Stores, source: Source, view: FeatureView) -> dict[str, Any]:
-    """What the lake's manifest says was filled last; Blocked unless it is of this version of the view."""
-    payload = stores.lake.table(online_table(view.name)).document(PARTITION)
-    fix = f"materialize online_{view.name}"
-    if payload is None:
-        raise Blocked(f"online {view.name}: nothing was materialized yet; {fix}")
-    if payload["view_version"] != view.code_version or payload["measures"] != shape(source, view):
-        raise Blocked(
-            f"online {view.name}: was filled for version {payload['view_version']} of the view or for other "
-            f"column types, and {view.code_version} is declared; {fix}"
-        )
-    return payload
-
-
-def _check_state(view: FeatureView, row: Mapping[str, Any], promised: Mapping[str, Any]) -> None:
-    found = row[STATE_DIGEST].string_val if STATE_DIGEST in row else "none"
-    if found != promised["state_digest"]:
-        raise Blocked(
-            f"online {view.name}: the store holds state {found}, and the lake promises "
-            f"{promised['state_digest']}; a fill runs right now or was interrupted. Materialize "
-            f"online_{view.name} again"
-        )
 
 
 def _own_rows(source: Source, view: FeatureView, requests: pa.Table) -> list[dict[str, Any] | None]:
@@ -316,10 +214,6 @@ def _microseconds(column: pa.ChunkedArray) -> list[int]:
 
     moments: list[int] = column.cast(pa.timestamp("us", tz=column.type.tz)).cast(pa.int64()).to_pylist()
     return moments
-
-
-def _iso(moment: int) -> str:
-    return (datetime(1970, 1, 1) + timedelta(microseconds=moment)).isoformat()  # noqa: DTZ001 - all is UTC
 
 
 def _whole_days(length: timedelta) -> timedelta:

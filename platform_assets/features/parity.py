@@ -20,7 +20,8 @@ from platform_assets.declaration.source import Source
 from platform_assets.errors import Blocked, PlatformError
 from platform_assets.evidence.evidence import Evidence, Verdict
 from platform_assets.features.compute import expected_inputs
-from platform_assets.features.online_store import PARTITION, online_inputs, serve
+from platform_assets.features.online_events import PARTITION
+from platform_assets.features.online_store import online_inputs, serve
 from platform_assets.features.serving_shortcuts import shortcuts_of
 from platform_assets.lake.digest import document_digest
 from platform_assets.stores import Stores
@@ -218,8 +219,10 @@ def _training_rows(stores: Stores, source: Source, view: FeatureView, day: str) 
 
 def _sample(rows: pa.Table, source: Source, wanted: int) -> pa.Table:
     """The rows whose keys hash lowest: the same ones in every run, and no choice of anybody."""
+    import pyarrow as pa
+
     hashes = [(_hash(key), i) for i, key in enumerate(_keys(source, rows))]
-    return rows.take(sorted(i for _, i in sorted(hashes)[:wanted]))
+    return rows.take(pa.array(sorted(i for _, i in sorted(hashes)[:wanted]), pa.int64()))
 
 
 def _keys(source: Source, rows: pa.Table) -> list[tuple[Any, ...]]:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from platform_assets.declaration.feature_view import FeatureView
 from platform_assets.declaration.repository import Repository
+from platform_assets.features.online_events import read_events
 from platform_assets.features.online_state import midnight, no_events
-from platform_assets.features.online_store import read_events
 from platform_assets.features.serving_windows import finish
 from platform_assets.stores import Stores
 from platform_assets.vocabulary import feature_table

@@ -1,0 +1,160 @@
+"""An entity's recent events, read back from Feast's online store, if they are what the lake promises."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from platform_assets.declaration.duration import microseconds
+from platform_assets.declaration.feature_view import FeatureView
+from platform_assets.declaration.repository import Repository
+from platform_assets.declaration.source import Source
+from platform_assets.errors import Blocked
+from platform_assets.features.feast_objects import PROJECT, STATE_DIGEST, key_is_whole
+from platform_assets.features.online_state import (
+    STATE_ROW,
+    decoded,
+    midnight,
+    read_rows,
+    shape,
+    state_columns,
+)
+from platform_assets.features.serving_windows import HORIZON, Events
+from platform_assets.home import Home
+from platform_assets.stores import Stores
+from platform_assets.vocabulary import online_table
+
+if TYPE_CHECKING:
+    from feast import FeatureStore
+
+PARTITION = "current"
+_BATCH = 10_000  # entities in one read; SQLite allows 32,766 parameters in a statement
+_ATTEMPTS, _PAUSE = 4, 0.1  # seconds
+
+
+class _OtherState(Exception):
+    """The store holds another state than the lake promises."""
+
+
+def open_feast(home: Home) -> FeatureStore:
+    """Feast over a home, as it is: nothing is registered."""
+    import feast
+
+    home.feast.mkdir(parents=True, exist_ok=True)
+    return feast.FeatureStore(
+        config=feast.RepoConfig(
+            project=PROJECT,
+            provider="local",
+            registry={
+                "registry_type": "sql",
+                "path": f"sqlite:///{home.feast / 'registry.db'}",
+                "serve_features_while_materializing": True,
+            },
+            online_store={"type": "sqlite", "path": str(online_file(home))},
+            offline_store={"type": "file"},
+            entity_key_serialization_version=3,
+        )
+    )
+
+
+def online_file(home: Home) -> Path:
+    """Feast's SQLite file of online values."""
+    return home.feast / "online.db"
+
+
+def read_events(
+    stores: Stores,
+    repository: Repository,
+    view: FeatureView,
+    names: Iterable[Any],
+    moments: Sequence[int],
+    *,
+    store: FeatureStore | None = None,
+) -> dict[Any, Events]:
+    """Recent events of entities, those without any left out; `moments` are checked to be answerable.
+
+    Raises Blocked when the online state is missing, half-filled, of another version of the view, or
+    younger than one of the moments.
+    """
+    wanted = [name for name in dict.fromkeys(names) if name is not None]
+    for attempt in range(_ATTEMPTS):
+        promised = _promised_state(stores, repository.source(view.source), view)
+        _refuse_too_old(view, moments, promised)
+        try:
+            return _read_state(stores, repository, view, wanted, promised, store)
+        except _OtherState as error:
+            if attempt == _ATTEMPTS - 1:
+                raise Blocked(str(error)) from None
+            time.sleep(_PAUSE)  # a fill puts its manifest in place right after its rows
+        except Exception as error:
+            # sqlite3, SQLAlchemy and Feast each have their own way to say that the store is not there
+            raise Blocked(
+                f"online {view.name}: Feast's online store in {stores.home.feast} cannot be read "
+                f"({type(error).__name__}: {error}); materialize online_{view.name} again"
+            ) from error
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _read_state(
+    stores: Stores,
+    repository: Repository,
+    view: FeatureView,
+    wanted: list[Any],
+    promised: Mapping[str, Any],
+    store: FeatureStore | None,
+) -> dict[Any, Events]:
+    source = repository.source(view.source)
+    entity_key = repository.entity(view.entity).join_key
+    this_state = STATE_ROW[key_is_whole(source, (entity_key,))]
+    columns = state_columns(source, view)
+    if not online_file(stores.home).exists():
+        raise FileNotFoundError(f"{online_file(stores.home).name} is gone")  # Feast would create it
+    reading = store or open_feast(stores.home)
+    found: dict[Any, Events] = {}
+    for start in range(0, max(len(wanted), 1), _BATCH):
+        batch = wanted[start : start + _BATCH]
+        state, *rows = read_rows(reading, view, entity_key, [this_state, *batch], columns)
+        _check_state(view, state, promised)
+        found.update((name, decoded(source, view, row)) for name, row in zip(batch, rows, strict=True) if row)
+    return found
+
+
+def _refuse_too_old(view: FeatureView, moments: Sequence[int], promised: Mapping[str, Any]) -> None:
+    oldest = midnight(date.fromisoformat(promised["materialized_until"])) - microseconds(HORIZON)
+    too_old = [moment for moment in moments if moment < oldest]
+    if too_old:
+        raise Blocked(
+            f"online {view.name}: {len(too_old)} of {len(moments)} requests are from before "
+            f"{_iso(oldest)}, from when on events are kept; ask the lake for older values"
+        )
+
+
+def _promised_state(stores: Stores, source: Source, view: FeatureView) -> dict[str, Any]:
+    """What the lake's manifest says was filled last; Blocked unless it is of this version of the view."""
+    payload = stores.lake.table(online_table(view.name)).document(PARTITION)
+    fix = f"materialize online_{view.name}"
+    if payload is None:
+        raise Blocked(f"online {view.name}: nothing was materialized yet; {fix}")
+    if payload["view_version"] != view.code_version or payload["measures"] != shape(source, view):
+        raise Blocked(
+            f"online {view.name}: was filled for version {payload['view_version']} of the view or for other "
+            f"column types, and {view.code_version} is declared; {fix}"
+        )
+    return payload
+
+
+def _check_state(view: FeatureView, row: Mapping[str, Any], promised: Mapping[str, Any]) -> None:
+    found = row[STATE_DIGEST].string_val if STATE_DIGEST in row else "none"
+    if found != promised["state_digest"]:
+        raise _OtherState(
+            f"online {view.name}: the store holds state {found}, and the lake promises "
+            f"{promised['state_digest']}; a fill runs right now or was interrupted. Materialize "
+            f"online_{view.name} again"
+        )
+
+
+def _iso(moment: int) -> str:
+    return (datetime(1970, 1, 1) + timedelta(microseconds=moment)).isoformat()  # noqa: DTZ001 - all is UTC
