@@ -92,7 +92,7 @@ AGAINST_REAL = {
     ),
     "rows": (lambda t: float(len(t["TX_AMOUNT"])), 0.04),
     "rows of a customer, quantiles": (
-        lambda t: np.quantile(np.bincount(t["CUSTOMER_ID"], minlength=5000), [0.1, 0.3, 0.5, 0.7, 0.9]), 0.08
+        lambda t: np.quantile(np.bincount(t["CUSTOMER_ID"], minlength=5000), [0.1, 0.3, 0.5, 0.7, 0.9]), 0.12
     ),
     "rows of a terminal, quantiles": (
         lambda t: np.quantile(np.bincount(t["TERMINAL_ID"], minlength=10_000), [0.1, 0.5, 0.9]), 0.1

@@ -1,0 +1,70 @@
+"""A lake with raw days of the small source, and a contract file beside it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from raw_sources import rows_of, small_source
+
+from platform_assets.declaration.source import Source
+from platform_assets.evidence.evidence import Evidence
+from platform_assets.home import Home
+from platform_assets.lake.manifest import Manifest
+from platform_assets.raw.contract import evaluate_contract
+from platform_assets.raw.trust import untrusted_days
+from platform_assets.stores import Stores
+
+
+def expect(kind: str, severity: str = "critical", **kwargs: Any) -> dict[str, Any]:
+    """One expectation as it stands in a suite file."""
+    return {"type": f"expect_{kind}", "kwargs": kwargs, "severity": severity, "meta": {}}
+
+
+PRICE = expect("column_values_to_be_between", column="price", min_value=0, max_value=100)
+BUYER = expect("column_values_to_be_between", column="buyer", min_value=0)
+NOTE = expect("column_values_to_be_in_set", "warning", column="note", value_set=["gift", "new"])
+
+
+class RawLake:
+    """Write raw days, change the suite, ask the contract."""
+
+    def __init__(self, root: Path, *expectations: dict[str, Any], **changes: Any) -> None:
+        self.source: Source = small_source(**changes)
+        self.stores = Stores.at(Home.at(root / "home"))
+        self.suite = root / "orders.json"
+        self.declare(*(expectations or (PRICE, BUYER, NOTE)))
+
+    def declare(self, *expectations: dict[str, Any]) -> None:
+        self.suite.write_text(json.dumps({"name": "orders", "expectations": list(expectations)}))
+
+    def put(self, day: str, rows: pa.Table | None = None) -> Manifest:
+        rows = rows_of(day) if rows is None else rows
+        return self.stores.lake.table("raw/orders").write(
+            day,
+            rows.append_column("_available_at", rows["moment"]),
+            key=("id",),
+            code_version="test",
+            inputs={},
+            cause="test",
+        )
+
+    def days(self, count: int) -> list[str]:
+        """That many good days from 2024-03-01 on, five rows each."""
+        days = [f"2024-03-{number:02d}" for number in range(1, count + 1)]
+        for number, day in enumerate(days):
+            self.put(day, rows_of(day, first=100 * number))
+        return days
+
+    def ask(self, *days: str) -> dict[str, Evidence]:
+        return evaluate_contract(self.stores, self.source, self.suite, days, run_id="r1")
+
+    def untrusted(self, *days: str) -> dict[str, str]:
+        return untrusted_days(self.stores, self.source, self.suite, days)
+
+
+def verdicts(evidence: Evidence) -> dict[str, str]:
+    """Verdict of each expectation by name."""
+    return {item["name"]: item["verdict"] for item in evidence.measured["expectations"]}
