@@ -143,9 +143,10 @@ def foreign(product: str, holder: Holder | None, confirmed: Entry | None) -> str
 
 
 def reconcile(stores: Stores, alias: Alias, actor: str) -> None:
-    """Close what a crash left open: alias = to confirms, alias = from is given up to be decided again.
+    """Close what a crash left open: alias = to confirms, anything else is given up.
 
-    An alias that is neither stays open, and is foreign. The caller holds the lease.
+    Given up with alias = from, it is decided again; with another holder that holder is foreign, and
+    stays so even if a hand should later move the alias to what was intended. The caller holds the lease.
     """
     entries = stores.ledger.entries(alias.product)
     intent = open_intent(entries)
@@ -155,8 +156,10 @@ def reconcile(stores: Stores, alias: Alias, actor: str) -> None:
     at = holder.version if holder else None
     if at == intent.body["to"] and (holder is None or holder.model_digest == intent.body["model_digest"]):
         _close(stores.ledger, "confirm", intent, actor, "found the alias set after an interruption")
-    elif at == intent.body["from"]:
-        _close(stores.ledger, "abandon", intent, actor, "interrupted before the alias was set")
+    else:
+        untouched = at == intent.body["from"]
+        reason = "interrupted before the alias was set" if untouched else f"found the alias held by {at}"
+        _close(stores.ledger, "abandon", intent, actor, reason)
 
 
 def move(

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-class _Incomparable(Exception):  # noqa: N818  a finding, not a fault
+class _Incomparable(Exception):
     """Why two versions have no common ground; becomes UNKNOWN."""
 
 

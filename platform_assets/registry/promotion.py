@@ -198,7 +198,8 @@ def _findings(
     def history(kind: str, noun: str, part: str = partition) -> list[Evidence]:
         return stores.evidence.history(kind, product_table(product.name, noun), part)
 
-    raw = raw_table(product.source)
+    source = repository.source(product.source)
+    raw = raw_table(source.name)
     contract = {day: stores.evidence.history("contract", raw, day) for day in candidate.raw}
     waived = {
         day: evidence.id
@@ -206,7 +207,7 @@ def _findings(
         for evidence in [bound(found, {"raw": candidate.raw[day], "contract": candidate.contract_version})]
         if isinstance(evidence, Evidence)
         and evidence.verdict is not Verdict.PASSED
-        and waiver_for(stores.ledger, evidence) is not None
+        and waiver_for(stores.ledger, evidence, owners=source.owners) is not None
     }
     online = {
         view.name: stores.lake.table(online_table(view.name)).manifest("current")
@@ -220,7 +221,7 @@ def _findings(
         parity=history("parity", "parity_report", ""),
         contract=contract,
         waived=waived,
-        contract_version=contract_version(repository.source(product.source), suite_path),
+        contract_version=contract_version(source, suite_path),
         online={view: manifest.digest if manifest else None for view, manifest in online.items()},
         comparison=comparison,
     )

@@ -94,6 +94,9 @@ def test_killed_then_moved_by_hand_is_foreign(processes, challenged):
     with pytest.raises(PromotionRefused, match="moved by hand"):
         challenged.promote()
     assert challenged.alias is None
+    challenged.mlflow().set_registered_model_alias("payment_fraud", "champion", "2")
+    with pytest.raises(PromotionRefused, match="moved by hand"):
+        challenged.promote()
 
 
 def test_killed_and_gates_red_meanwhile_is_decided_again(processes, challenged):

@@ -162,6 +162,19 @@ def test_not_worse_than_champion(comparison, verdict, told):
     assert told in found.reason
 
 
+@pytest.mark.parametrize(
+    ("value", "verdict"), [(0.7, Verdict.PASSED), (0.6999, Verdict.FAILED), (float("inf"), Verdict.UNKNOWN)]
+)
+def test_floor(value, verdict):
+    f = green(evaluation=[evidence("evaluation", measured={"roc_auc": value})])
+    assert decision("floor_roc_auc", f).verdict is verdict
+
+
+def test_parity_counts_only_as_measured_last():
+    f = green(parity=[evidence("parity"), evidence("parity", **{"online:spending": "later"})])
+    assert decision("parity", f).verdict is Verdict.UNKNOWN
+
+
 def test_waiver_covers_the_evidence_it_names_and_no_other():
     red = evidence("2024-01-01", Verdict.FAILED)
     contract = {**green().contract, "2024-01-01": [red]}

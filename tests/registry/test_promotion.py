@@ -9,6 +9,7 @@ from registry_world import DAYS, GATES, SPLIT_ID
 
 from platform_assets.errors import Blocked, DeclarationError, LakeError, PromotionRefused
 from platform_assets.evidence.evidence import Verdict
+from platform_assets.evidence.waiver import record_waiver
 from platform_assets.registry.champion import champion, champion_at, reinstate
 
 
@@ -177,6 +178,25 @@ def test_contract_changed_since_registration_refuses_until_it_was_evaluated_agai
     assert world.promote().promoted
 
 
+@pytest.mark.parametrize(
+    ("owner", "outcome"),
+    [("team:data", "promoted"), ("team:elsewhere", "refused")],
+    ids=["owner", "stranger"],
+)
+def test_only_an_owners_waiver_covers_a_red_raw_day(world, owner, outcome):
+    red = replace(world.evidence()[f"contract:{DAYS[0]}"], verdict=Verdict.FAILED, reason="too few rows")
+    world.stores.evidence.record(red)
+    record_waiver(world.stores.ledger, red, owner, "known outage", "2999-01-01")
+    assert world.promote().outcome == outcome
+
+
+def test_waiver_does_not_cover_what_was_found_since(world):
+    red = replace(world.evidence()[f"contract:{DAYS[0]}"], verdict=Verdict.FAILED, reason="too few rows")
+    record_waiver(world.stores.ledger, world.stores.evidence.record(red), "team:data", "outage", "2999-01-01")
+    world.stores.evidence.record(replace(red, reason="doubled rows"))
+    assert "contract FAILED" in reasons(world.promote())
+
+
 # -- other gates than it was trained under
 
 
@@ -271,13 +291,18 @@ def test_reinstating_the_rightful_champion_changes_nothing(challenged):
     assert challenged.kinds() == before
 
 
-def test_version_made_again_under_the_same_number_is_not_the_champion(world):
+def test_holder_whose_model_changed_under_its_number_is_not_the_champion(world):
     world.promote()
-    client = world.mlflow()
-    client.delete_registered_model_alias("payment_fraud", "champion")
-    client.delete_model_version("payment_fraud", "1")
-    made = client.create_model_version("payment_fraud", source="/elsewhere", tags={"model_digest": "other"})
-    client.set_registered_model_alias("payment_fraud", "champion", made.version)
+    world.mlflow().set_model_version_tag("payment_fraud", "1", "model_digest", "other")
+    with pytest.raises(PromotionRefused, match="moved by hand"):
+        champion(world.stores, world.product)
+    with pytest.raises(PromotionRefused, match="no longer the model that was confirmed"):
+        reinstate(world.stores, world.product, "owner", "cannot help")
+
+
+def test_champion_deleted_from_the_registry_is_told(world):
+    world.promote()
+    world.mlflow().delete_model_version("payment_fraud", "1")
     with pytest.raises(PromotionRefused, match="moved by hand"):
         champion(world.stores, world.product)
 
