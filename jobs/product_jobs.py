@@ -25,7 +25,7 @@ Jobs: TypeAlias = "list[UnresolvedAssetJobDefinition | dg.JobDefinition]"
 
 
 def product_jobs(repository: Repository, product: Product) -> Jobs:
-    """One job a stage, one from training to promotion for the schedule, and one that reproduces a registered version."""
+    """One job a stage, one from training to promotion for the schedule, one that reproduces."""
     jobs: Jobs = [
         dg.define_asset_job(
             job_name(product.name, stage),

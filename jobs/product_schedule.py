@@ -5,6 +5,7 @@ import dagster as dg
 from platform_assets import vocabulary
 from platform_assets.declaration.product import Product
 from platform_assets.declaration.repository import Repository
+from platform_assets.jobs.due_requests import due
 from platform_assets.jobs.product_jobs import Jobs
 from platform_assets.jobs.source_jobs import job_name
 from platform_assets.resources import PlatformResource
@@ -22,8 +23,6 @@ def daily_schedule(repository: Repository, product: Product, jobs: Jobs) -> dg.S
         description=f"Trains {product.name} on the newest days and decides on the version, when that is due.",
     )
     def daily(context: dg.ScheduleEvaluationContext, platform: PlatformResource):  # type: ignore[no-untyped-def]
-        from platform_assets.sensors.product_sensors import due
-
         made, reason = due(context, platform, repository, product, ("training", "promotion"))
         if not made:
             return dg.SkipReason(reason)

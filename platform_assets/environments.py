@@ -11,6 +11,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from platform_assets.errors import DeclarationError
 from platform_assets.home import HOME_VARIABLE, Home
@@ -85,12 +86,14 @@ def keep_choices(
         write_atomically(home.root / CHOICES, (json.dumps(choices, indent=1, sort_keys=True) + "\n").encode())
 
 
-def _read_choices(home: Home) -> dict[str, dict[str, dict[str, str]]]:
+def _read_choices(home: Home) -> dict[str, dict[str, Any]]:
     path = home.root / CHOICES
     try:
-        kept: dict[str, dict[str, dict[str, str]]] = json.loads(path.read_bytes())
+        kept: dict[str, dict[str, Any]] = json.loads(path.read_bytes())
     except FileNotFoundError:
         return {}
     except ValueError as error:
-        raise DeclarationError(f"{path}: cannot be read ({error}); delete it and run `make run` again") from None
+        raise DeclarationError(
+            f"{path}: cannot be read ({error}); delete it and run `make run` again"
+        ) from None
     return kept

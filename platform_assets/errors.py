@@ -1,14 +1,14 @@
 """Every error this library raises on purpose, as one tree.
 
-    PlatformError
-    ├── DeclarationError      a declaration is wrong: file, line, what was expected
-    │   └── UnknownName       a name that nothing answers to, with the nearest one that exists
-    ├── SourceError           raw input cannot be taken in: file, column, row count, the fix
-    ├── LakeError             the lake on disk is not what a manifest promises
-    ├── Blocked               something upstream is missing, red or stale, so nothing was built
-    ├── LeakageError          an input knows more than it could have known
-    ├── TrainingError         a training set or estimator cannot be used
-    └── PromotionRefused      a decision that did not pass its gates, or a lease held by someone else
+PlatformError
+├── DeclarationError      a declaration is wrong: file, line, what was expected
+│   └── UnknownName       a name that nothing answers to, with the nearest one that exists
+├── SourceError           raw input cannot be taken in: file, column, row count, the fix
+├── LakeError             the lake on disk is not what a manifest promises
+├── Blocked               something upstream is missing, red or stale, so nothing was built
+├── LeakageError          an input knows more than it could have known
+├── TrainingError         a training set or estimator cannot be used
+└── PromotionRefused      a decision that did not pass its gates, or a lease held by someone else
 """
 
 from __future__ import annotations

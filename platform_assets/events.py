@@ -91,16 +91,18 @@ def range_result(
 def table(rows: Iterable[Mapping[str, Any]]) -> dg.TableMetadataValue | dg.MetadataValue:
     """Rows of plain values as a table in the UI."""
     plain = [
-        {name: value if isinstance(value, str | int | float | bool) else ("" if value is None else str(value))
-         for name, value in row.items()}
+        {
+            name: value
+            if isinstance(value, str | int | float | bool)
+            else ("" if value is None else str(value))
+            for name, value in row.items()
+        }
         for row in rows
     ]
     if not plain:
         return dg.MetadataValue.text("no rows")
     kinds = {bool: "bool", int: "int", float: "float"}
-    columns = [
-        dg.TableColumn(name, kinds.get(type(plain[0][name]), "string")) for name in plain[0]
-    ]
+    columns = [dg.TableColumn(name, kinds.get(type(plain[0][name]), "string")) for name in plain[0]]
     return dg.MetadataValue.table(
         records=[dg.TableRecord(row) for row in plain], schema=dg.TableSchema(columns=columns)
     )

@@ -29,7 +29,7 @@ def product_asset(
 ) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
     """`@dg.asset` with what a product's declaration says about all its assets."""
     compute = product.compute.get(noun, Compute())
-    return dg.asset(
+    decorator: Callable[[Callable[..., Any]], dg.AssetsDefinition] = dg.asset(
         key=asset_keys.product_key(product, noun),
         description=description,
         owners=list(product.owners),
@@ -43,6 +43,7 @@ def product_asset(
         op_tags={vocabulary.K8S_CONFIG: compute.k8s_config()},
         **others,
     )
+    return decorator
 
 
 def newest(stores: Stores, product: Product, noun: str) -> Manifest:

@@ -10,8 +10,8 @@ from platform_assets.automation.plan import next_requests
 from platform_assets.declaration.repository import Repository
 from platform_assets.declaration.source import Source
 from platform_assets.environments import environment
+from platform_assets.jobs.run_requests import default_status, run_requests, tick_seconds, why_nothing
 from platform_assets.resources import PlatformResource
-from platform_assets.sensors.requests import default_status, run_requests, tick_seconds, why_nothing
 
 if TYPE_CHECKING:
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition

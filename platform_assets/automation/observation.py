@@ -12,6 +12,7 @@ from platform_assets.declaration.product import Product
 from platform_assets.declaration.repository import Repository
 from platform_assets.declaration.source import Source
 from platform_assets.errors import PlatformError
+from platform_assets.evidence.evidence import Evidence
 from platform_assets.lake.manifest import Manifest
 from platform_assets.stores import Stores
 
@@ -117,9 +118,16 @@ def _observe_view(
         except PlatformError as error:
             return [*work, Work("online", ("features", f"online_{view_name}"), {}, {"": str(error)})]
         if manifest is None or not manifest.is_made_from(view.code_version, inputs):
-            mark = fingerprint_of([view.code_version, {k: dict(v) for k, v in inputs.items()},
-                                   manifest.sequence if manifest else 0])
-            work.append(Work("online", ("features", f"online_{view_name}"), {"": mark}, reason="newer raw days"))
+            mark = fingerprint_of(
+                [
+                    view.code_version,
+                    {k: dict(v) for k, v in inputs.items()},
+                    manifest.sequence if manifest else 0,
+                ]
+            )
+            work.append(
+                Work("online", ("features", f"online_{view_name}"), {"": mark}, reason="newer raw days")
+            )
     return work
 
 
@@ -129,7 +137,7 @@ def observe_product(stores: Stores, repository: Repository, product: Product) ->
         *_observe_training(stores, repository, product),
         *_observe_promotion(stores, repository, product),
         *_observe_predictions(stores, repository, product),
-        *_observe_monitoring(stores, repository, product),
+        *_observe_monitoring(stores, product),
     )
 
 
@@ -138,6 +146,7 @@ def _table(stores: Stores, product: Product, noun: str) -> dict[str, Manifest]:
 
 
 def _observe_training(stores: Stores, repository: Repository, product: Product) -> list[Work]:
+    from platform_assets.evaluation.evaluation_report import evaluation_version
     from platform_assets.training.split import resolve_split
     from platform_assets.training.training_set import expected_training_inputs
 
@@ -149,8 +158,10 @@ def _observe_training(stores: Stores, repository: Repository, product: Product) 
         inputs = expected_training_inputs(stores, repository, product, split)
     except PlatformError as error:
         return [Work("training", (product.name, "training_set"), {}, {"": str(error)})]
-    names = {noun: vocabulary.product_table(product.name, noun) for noun in
-             ("training_set", "training_run", "evaluation_report", "registered_model")}
+    names = {
+        noun: vocabulary.product_table(product.name, noun)
+        for noun in ("training_set", "training_run", "evaluation_report", "registered_model")
+    }
     rows = stores.lake.table(names["training_set"]).manifest(split.id)
     reasons = []
     if rows is None or not rows.is_made_from(product.training_version, inputs):
@@ -169,17 +180,29 @@ def _observe_training(stores: Stores, repository: Repository, product: Product) 
             if payload.get("gates_version") != product.gates_version:
                 reasons.append("gates changed since training")
             report = stores.lake.table(names["evaluation_report"]).manifest(split.id)
-            if report is None or dict(report.inputs.get(names["training_run"], {})) != {split.id: run.digest}:
+            if (
+                report is None
+                or report.code_version != evaluation_version(product)
+                or dict(report.inputs.get(names["training_run"], {})) != {split.id: run.digest}
+            ):
                 reasons.append("model is not evaluated")
             registered = stores.lake.table(names["registered_model"]).manifest(split.id)
-            lineage = stores.lake.table(names["registered_model"]).document_of(registered) if registered else {}
+            lineage = (
+                stores.lake.table(names["registered_model"]).document_of(registered) if registered else {}
+            )
             if lineage.get("training_run_digest") != run.digest:
                 reasons.append("model is not registered")
     if not reasons:
         return []
     mark = fingerprint_of(
-        [product.training_version, product.estimator_version, product.gates_version,
-         {k: dict(v) for k, v in inputs.items()}, split.id, rows.sequence if rows else 0]
+        [
+            product.training_version,
+            product.estimator_version,
+            product.gates_version,
+            {k: dict(v) for k, v in inputs.items()},
+            split.id,
+            rows.sequence if rows else 0,
+        ]
     )
     return [
         Work("training", (product.name, noun), {"": mark}, reason="; ".join(reasons))
@@ -198,51 +221,71 @@ def _observe_promotion(stores: Stores, repository: Repository, product: Product)
     online = {
         f"online:{view.name}": manifest.digest
         for view in repository.views_of(product)
-        if view.online and (manifest := stores.lake.table(vocabulary.online_table(view.name)).manifest("current"))
+        if view.online
+        and (manifest := stores.lake.table(vocabulary.online_table(view.name)).manifest("current"))
     }
     measured = parity is not None and all(parity.versions.get(k) == v for k, v in online.items())
-    last = [
-        entry for entry in stores.ledger.entries(product.name)
-        if entry.kind in ("confirm", "refusal") and str(entry.body.get("to")) == version
-    ]
-    decided = bool(last) and (last[-1].kind == "confirm" or last[-1].at > newest.created_at)
-    if decided and last[-1].kind == "refusal" and parity is not None and parity.created_at > last[-1].at:
-        decided = False
+    decided = _is_decided(stores, product, version, parity)
     works = []
     mark = fingerprint_of([newest.digest, newest.sequence, online, parity.id if parity else ""])
     if not measured:
-        works.append(Work("promotion", (product.name, "parity_report"), {"": mark}, reason="parity not measured on the present online store"))
+        works.append(
+            Work(
+                "promotion",
+                (product.name, "parity_report"),
+                {"": mark},
+                reason="parity not measured on the present online store",
+            )
+        )
     if not decided:
-        works.append(Work("promotion", (product.name, "promotion"), {"": mark}, reason=f"version {version} is undecided"))
+        works.append(
+            Work(
+                "promotion", (product.name, "promotion"), {"": mark}, reason=f"version {version} is undecided"
+            )
+        )
     return works
+
+
+def _is_decided(stores: Stores, product: Product, version: str, parity: Evidence | None) -> bool:
+    """Whether the ledger holds a decision on a version, taken on what its gates would look at now."""
+    entries = stores.ledger.entries()
+    told = [
+        entry
+        for entry in entries
+        if entry.product == product.name
+        and (
+            (entry.kind == "confirm" and str(entry.body.get("to")) == version)
+            or (entry.kind == "refusal" and str(entry.body.get("version")) == version)
+        )
+    ]
+    if not told:
+        return False
+    last = told[-1]
+    if last.kind == "confirm" or not last.body.get("gates"):
+        return True
+    waived = any(entry.kind == "waiver" and entry.sequence > last.sequence for entry in entries)
+    return not waived and (parity is None or parity.id in last.body["evidence"])
 
 
 def _observe_predictions(stores: Stores, repository: Repository, product: Product) -> list[Work]:
     if not any(e.kind == "confirm" for e in stores.ledger.entries(product.name)):
         return [Work("predictions", (product.name, "predictions"), {}, {"": "no champion yet"})]
-    raw = stores.lake.table(vocabulary.raw_table(product.source)).digests()
-    views = {
-        view.name: stores.lake.table(vocabulary.feature_table(view.name)).digests()
-        for view in repository.views_of(product)
+    from platform_assets.serving.predictions import days_to_score
+
+    tables = [vocabulary.raw_table(product.source)]
+    tables += [vocabulary.feature_table(name) for name in product.feature_views]
+    digests = {name: stores.lake.table(name).digests() for name in tables}
+    built = set.intersection(*(set(days) for days in digests.values()))
+    sequences = {day: m.sequence for day, m in _table(stores, product, "predictions_rescored").items()}
+    stale = {
+        day: fingerprint_of([{name: days[day] for name, days in digests.items()}, sequences.get(day, 0)])
+        for day in days_to_score(stores, repository, product, built)
     }
-    scored = _table(stores, product, "predictions")
-    again = _table(stores, product, "predictions_rescored")
-    stale: dict[str, str] = {}
-    for day, digest in raw.items():
-        if any(day not in days for days in views.values()):
-            continue
-        now = {
-            vocabulary.raw_table(product.source): {day: digest},
-            **{vocabulary.feature_table(name): {day: days[day]} for name, days in views.items()},
-        }
-        manifests = [m for m in (scored.get(day), again.get(day)) if m is not None]
-        seen = any(all(dict(m.inputs.get(table, {})) == parts for table, parts in now.items()) for m in manifests)
-        if not seen:
-            stale[day] = fingerprint_of([now, len(manifests), manifests[-1].sequence if manifests else 0])
-    return [Work("predictions", (product.name, "predictions"), stale, reason="days not scored on their present features" if stale else "")]
+    reason = "days not scored on their present features" if stale else ""
+    return [Work("predictions", (product.name, "predictions"), stale, reason=reason)]
 
 
-def _observe_monitoring(stores: Stores, repository: Repository, product: Product) -> list[Work]:
+def _observe_monitoring(stores: Stores, product: Product) -> list[Work]:
     from platform_assets.lake.digest import digest_of_digests
 
     scored = _table(stores, product, "predictions")
@@ -260,5 +303,11 @@ def _observe_monitoring(stores: Stores, repository: Repository, product: Product
     )
     if fresh:
         return []
-    return [Work("monitoring", (product.name, "drift_report"), {"": fingerprint_of([predictions, model])},
-                 reason="drift not measured on the newest days")]
+    return [
+        Work(
+            "monitoring",
+            (product.name, "drift_report"),
+            {"": fingerprint_of([predictions, model])},
+            reason="drift not measured on the newest days",
+        )
+    ]

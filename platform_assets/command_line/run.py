@@ -28,7 +28,9 @@ def add_parser(commands: Any) -> None:
     """Add the subcommand."""
     parser = commands.add_parser("run", help="run a product's chain; what has not changed is left alone")
     parser.add_argument("--product", default=None, help="name, or a defs.yaml anywhere")
-    parser.add_argument("--source", default=None, help="folder or file to read instead of the declared source")
+    parser.add_argument(
+        "--source", default=None, help="folder or file to read instead of the declared source"
+    )
     parser.set_defaults(function=run)
 
 
@@ -56,12 +58,14 @@ def run(arguments: argparse.Namespace) -> int:
     stores = Stores.at(home)
     print(f"platform-assets: {product.name} in {home.root}")
     with dg.DagsterInstance.get() as instance:
-        told = reconcile(instance, stores, _daily_tables(repository, product))
+        told = reconcile(instance, stores, _daily_tables(product))
         for table, days in told.items():
             print(f"  {table}: {days} days were built by a run that was cut off; now recorded")
-        built, failed, work = _until_nothing_is_open(instance, build_definitions(), stores, repository, product)
+        built, failed, work = _until_nothing_is_open(
+            instance, build_definitions(), stores, repository, product
+        )
     _publish(stores, product)
-    print_summary(stores, repository, product, built=built, work=work, seconds=time.perf_counter() - started)
+    print_summary(stores, product, built=built, work=work, seconds=time.perf_counter() - started)
     for message in failed:
         print(f"\nerror: {message}", file=sys.stderr)
     return 1 if failed else 0
@@ -98,9 +102,9 @@ def _until_nothing_is_open(
             requests = next_requests(work, PRODUCT_STAGES)
         fresh = [request for request in requests if request.run_key(0) not in asked]
         if not fresh:
-            failed = [
-                f"{r.stage} is still open after it ran: {r.reason}" for r in requests
-            ] + _blocked(work, product)
+            failed = [f"{r.stage} is still open after it ran: {r.reason}" for r in requests] + _blocked(
+                work, product
+            )
             return seconds, failed, work
         for request in fresh:
             asked.add(request.run_key(0))
@@ -113,7 +117,7 @@ def _until_nothing_is_open(
 
 
 def _blocked(work: list[Work], product: Product) -> list[str]:
-    """What keeps the chain from its end; blocked days that no model or prediction waits for are in the summary."""
+    """What keeps the chain from its end; other blocked days stand in the summary."""
     return [
         f"{'/'.join(item.asset)} is blocked: {reason}"
         for item in work
@@ -122,7 +126,9 @@ def _blocked(work: list[Work], product: Product) -> list[str]:
     ]
 
 
-def _execute(instance: dg.DagsterInstance, definitions: dg.Definitions, owner: str, request: Request) -> str | None:
+def _execute(
+    instance: dg.DagsterInstance, definitions: dg.Definitions, owner: str, request: Request
+) -> str | None:
     """Run one request in this process; the message of its failure, or None."""
     import dagster as dg
 
@@ -160,7 +166,7 @@ def _check_before_running(product: Product) -> None:
     build_pipeline(product.estimator)
 
 
-def _daily_tables(repository: Repository, product: Product) -> Mapping[Any, str]:
+def _daily_tables(product: Product) -> Mapping[Any, str]:
     from platform_assets import asset_keys
 
     return {
@@ -185,5 +191,3 @@ def _show_progress() -> None:
     logger.handlers[:] = [logging.StreamHandler(sys.stdout)]
     logger.setLevel(logging.INFO)
     logger.propagate = False
-
-

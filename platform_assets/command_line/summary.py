@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from platform_assets import vocabulary
 from platform_assets.automation.plan import Work
 from platform_assets.declaration.product import Product
-from platform_assets.declaration.repository import Repository
 from platform_assets.stores import Stores
 
 LINE = "-" * 78
@@ -15,7 +14,6 @@ LINE = "-" * 78
 
 def print_summary(
     stores: Stores,
-    repository: Repository,
     product: Product,
     *,
     built: Mapping[str, float],

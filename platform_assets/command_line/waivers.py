@@ -40,7 +40,10 @@ def waive(arguments: argparse.Namespace) -> int:
     if evidence is None or evidence.verdict is Verdict.PASSED:
         raise Blocked(f"raw day {arguments.day} of {source.name} has no red contract verdict to waive")
     entry = record_waiver(
-        stores.ledger, evidence, owner=arguments.owner, reason=arguments.reason,
+        stores.ledger,
+        evidence,
+        owner=arguments.owner,
+        reason=arguments.reason,
         expires=arguments.expires.isoformat(),
     )
     print(f"waived {arguments.day} of {source.name} until {arguments.expires}: ledger entry {entry.sequence}")

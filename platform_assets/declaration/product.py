@@ -89,7 +89,7 @@ class Product(Declared):
     feature_views: tuple[str, ...] = ()
     inputs: tuple[str, ...] = Field(
         min_length=1,
-        description="Model inputs in order: raw columns, feature views (all their features), or view:feature.",
+        description="In order: raw columns, feature views (all their features), or view:feature.",
     )
     label: Label
     split: Split

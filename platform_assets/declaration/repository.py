@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import Field
 
@@ -15,6 +15,8 @@ from platform_assets.declaration.product import Product
 from platform_assets.declaration.source import Source
 from platform_assets.declaration.yaml_reader import read_yaml
 from platform_assets.errors import DeclarationError, UnknownName
+
+T = TypeVar("T")
 
 
 class RepositoryFile(Declared):
@@ -109,7 +111,7 @@ class Repository:
                 raise UnknownName.among("entity of the product", name, product.entities)
 
 
-def _named(kind: str, name: str, among: Mapping[str, Any]) -> Any:
+def _named(kind: str, name: str, among: Mapping[str, T]) -> T:
     if name not in among:
         raise UnknownName.among(kind, name, among)
     return among[name]
@@ -127,17 +129,20 @@ def read_repository(folders: Iterable[Path]) -> Repository:
             if path.name == "feature_store.yaml":
                 continue  # Feast's own settings, not a declaration
             read = read_yaml(path, RepositoryFile)
-            for kind, among, found in (
+            kinds: tuple[tuple[str, dict[str, Any], tuple[Any, ...]], ...] = (
                 ("source", sources, read.sources),
                 ("entity", entities, read.entities),
                 ("feature view", views, read.feature_views),
-            ):
+            )
+            for kind, among, found in kinds:
                 for item in found:
                     key = f"{kind} {item.name}"
                     if key in files and files[key] != path:
-                        raise DeclarationError(f"{path}: {kind} {item.name!r} is also declared in {files[key]}")
+                        raise DeclarationError(
+                            f"{path}: {kind} {item.name!r} is also declared in {files[key]}"
+                        )
                     files[key] = path
-                    among[item.name] = item  # type: ignore[index]
+                    among[item.name] = item
                     if kind == "source":
                         where[item.name] = path.parent
     repository = Repository(sources, entities, views, where)
@@ -151,9 +156,13 @@ def _check_view(repository: Repository, view: FeatureView, path: Path) -> None:
         source = repository.source(view.source)
         entity = repository.entity(view.entity)
         if entity.join_key not in source.column_names:
-            raise UnknownName.among(f"join key of entity {entity.name!r}", entity.join_key, source.column_names)
+            raise UnknownName.among(
+                f"join key of entity {entity.name!r}", entity.join_key, source.column_names
+            )
         for feature in view.features:
             if feature.column is not None and feature.column not in source.column_names:
-                raise UnknownName.among(f"column of feature {feature.name!r}", feature.column, source.column_names)
+                raise UnknownName.among(
+                    f"column of feature {feature.name!r}", feature.column, source.column_names
+                )
     except DeclarationError as error:
         raise type(error)(f"{path}: feature view {view.name!r}: {error}") from None

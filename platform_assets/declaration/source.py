@@ -97,9 +97,9 @@ class Source(Declared):
                         f"source {self.name!r}: {field} names {name!r}, which is not among "
                         f"its columns ({', '.join(names)})"
                     )
-        for name in (self.event_timestamp, self.available_at):
-            if name and self.column(name).type != "timestamp":
-                raise ValueError(f"source {self.name!r}: column {name!r} must be a timestamp")
+        for moment in (self.event_timestamp, self.available_at):
+            if moment and self.column(moment).type != "timestamp":
+                raise ValueError(f"source {self.name!r}: column {moment!r} must be a timestamp")
         if self.kind == "folder" and not self.location:
             raise ValueError(f"source {self.name!r}: kind folder needs a location")
         if self.end is not None and self.end <= self.start:

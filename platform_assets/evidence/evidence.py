@@ -91,8 +91,9 @@ class EvidenceStore:
 
     def history(self, kind: str, subject: str, partition: str = "") -> list[Evidence]:
         """All evidence of one subject, oldest first."""
-        return [_read(path, kind, subject, partition)
-                for path in numbered(self._folder(kind, subject, partition))]
+        return [
+            _read(path, kind, subject, partition) for path in numbered(self._folder(kind, subject, partition))
+        ]
 
     def partitions(self, kind: str, subject: str) -> list[str]:
         """Partitions for which there is evidence."""

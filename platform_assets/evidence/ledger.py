@@ -50,8 +50,13 @@ class Ledger:
             entries = numbered(self.folder)
             last = self._read(entries[-1]) if entries else None
             entry = Entry(
-                sequence=(last.sequence if last else 0) + 1, kind=kind, product=product, actor=actor,
-                at=utc_now(), body=json.loads(json.dumps(body)), previous=last.hash if last else START,
+                sequence=(last.sequence if last else 0) + 1,
+                kind=kind,
+                product=product,
+                actor=actor,
+                at=utc_now(),
+                body=json.loads(json.dumps(body)),
+                previous=last.hash if last else START,
             ).sealed()
             content = (json.dumps(asdict(entry), indent=1, sort_keys=True) + "\n").encode()
             if create_once(self.folder / f"{entry.sequence:06d}.json", content):
@@ -60,7 +65,8 @@ class Ledger:
     def entries(self, product: str | None = None, kind: str | None = None) -> list[Entry]:
         """Entries in order, of one product or kind if asked. Raises LakeError on a broken chain."""
         return [
-            entry for entry in self.verified()
+            entry
+            for entry in self.verified()
             if (product is None or entry.product == product) and (kind is None or entry.kind == kind)
         ]
 
@@ -71,8 +77,10 @@ class Ledger:
         for number, path in enumerate(numbered(self.folder), start=1):
             entry = self._read(path)
             if entry.sequence != number or entry.previous != previous or entry.hash != entry.computed_hash():
-                raise LakeError(f"{path}: the ledger's chain of hashes is broken here; an entry was "
-                                f"changed or removed. Restore the ledger from a copy.")
+                raise LakeError(
+                    f"{path}: the ledger's chain of hashes is broken here; an entry was "
+                    f"changed or removed. Restore the ledger from a copy."
+                )
             chain.append(entry)
             previous = entry.hash
         return chain
@@ -82,4 +90,6 @@ class Ledger:
         try:
             return Entry(**json.loads(path.read_bytes()))
         except (ValueError, TypeError) as error:
-            raise LakeError(f"{path}: ledger entry cannot be read ({error}); restore it from a copy") from None
+            raise LakeError(
+                f"{path}: ledger entry cannot be read ({error}); restore it from a copy"
+            ) from None

@@ -83,7 +83,9 @@ def feature_view_asset(repository: Repository, view: FeatureView) -> dg.AssetsDe
             run_id=context.run_id,
         )
         events.say(
-            f"features/{view.name}", sum(m.rows for m in manifests), time.perf_counter() - started,
+            f"features/{view.name}",
+            sum(m.rows for m in manifests),
+            time.perf_counter() - started,
             f"{len(days)} days",
         )
         return events.range_result(context, manifests)
@@ -94,11 +96,16 @@ def feature_view_asset(repository: Repository, view: FeatureView) -> dg.AssetsDe
 def _reach(view: FeatureView) -> dg.PartitionMapping:
     """A feature day reads raw days back to its widest window; never the days after it."""
     days = max(
-        (-(-(feature.window + feature.delay).total_seconds() // 86400) for feature in view.windows
-         if feature.window is not None),
+        (
+            -(-(feature.window + feature.delay).total_seconds() // 86400)
+            for feature in view.windows
+            if feature.window is not None
+        ),
         default=0,
     )
-    return dg.TimeWindowPartitionMapping(start_offset=-int(days), end_offset=0, allow_nonexistent_upstream_partitions=True)
+    return dg.TimeWindowPartitionMapping(
+        start_offset=-int(days), end_offset=0, allow_nonexistent_upstream_partitions=True
+    )
 
 
 def online_asset(repository: Repository, view: FeatureView) -> dg.AssetsDefinition:
@@ -125,14 +132,14 @@ def online_asset(repository: Repository, view: FeatureView) -> dg.AssetsDefiniti
 
         started = time.perf_counter()
         stores = platform.stores()
-        manifest = fill_online(
-            stores, repository, view, cause=f"run {context.run_id}", run_id=context.run_id
-        )
+        manifest = fill_online(stores, repository, view, cause=f"run {context.run_id}", run_id=context.run_id)
         payload: Mapping[str, object] = (
             stores.lake.table(vocabulary.online_table(view.name)).document("current") or {}
         )
         events.say(
-            f"features/online_{view.name}", None, time.perf_counter() - started,
+            f"features/online_{view.name}",
+            None,
+            time.perf_counter() - started,
             f"{payload.get('entities', 0)} entities",
         )
         plain = {k: v for k, v in payload.items() if isinstance(v, str | int | float)}

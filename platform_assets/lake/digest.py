@@ -64,8 +64,11 @@ def table_digest(ordered: pa.Table) -> str:
         if pa.types.is_string(field.type) or pa.types.is_binary(field.type):
             filled = pc.fill_null(column, "" if pa.types.is_string(field.type) else b"")
             digest.update(pc.binary_length(filled).to_numpy(zero_copy_only=False).astype("<i8").tobytes())
-            digest.update("".join(filled.to_pylist()).encode() if pa.types.is_string(field.type)
-                          else b"".join(filled.to_pylist()))
+            digest.update(
+                "".join(filled.to_pylist()).encode()
+                if pa.types.is_string(field.type)
+                else b"".join(filled.to_pylist())
+            )
         elif pa.types.is_nested(field.type):
             digest.update(json.dumps(column.to_pylist(), sort_keys=True, default=str).encode())
         else:

@@ -1,9 +1,9 @@
 """The lake: immutable files named by content, partitions replaced by one atomic manifest write.
 
-    <table>/data/<partition>/<digest>.parquet|json     immutable
-    <table>/manifests/<partition>/000001.json ...      every version, oldest first
-    <table>/manifests/<partition>/current              the number of the version that counts
-    <table>/current/<partition>.parquet                hard link for readers without our code
+<table>/data/<partition>/<digest>.parquet|json     immutable
+<table>/manifests/<partition>/000001.json ...      every version, oldest first
+<table>/manifests/<partition>/current              the number of the version that counts
+<table>/current/<partition>.parquet                hard link for readers without our code
 """
 
 from __future__ import annotations
@@ -67,8 +67,10 @@ class Table:
             return None
         path = folder / f"{number}.json"
         if not path.exists():
-            raise LakeError(f"{folder / 'current'}: names version {number!r}, which is not there; "
-                            f"delete {folder} to rebuild the partition")
+            raise LakeError(
+                f"{folder / 'current'}: names version {number!r}, which is not there; "
+                f"delete {folder} to rebuild the partition"
+            )
         return Manifest.read(path)
 
     def current(self, partitions: Iterable[str] | None = None) -> dict[str, Manifest]:
@@ -101,8 +103,10 @@ class Table:
         """The immutable data file of a version; LakeError when it is gone."""
         path = self.folder / manifest.file
         if not path.exists():
-            raise LakeError(f"{path}: a manifest promises this file and it is gone; "
-                            f"delete {self.folder / 'manifests' / manifest.partition} to rebuild")
+            raise LakeError(
+                f"{path}: a manifest promises this file and it is gone; "
+                f"delete {self.folder / 'manifests' / manifest.partition} to rebuild"
+            )
         return path
 
     def stable_folder(self) -> Path:
@@ -115,8 +119,10 @@ class Table:
         current = self.current(wanted)
         missing = [name for name in wanted if name not in current]
         if missing:
-            raise LakeError(f"table {self.name}: no partition {', '.join(missing[:5])}"
-                            + (f" and {len(missing) - 5} more" if len(missing) > 5 else ""))
+            raise LakeError(
+                f"table {self.name}: no partition {', '.join(missing[:5])}"
+                + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
+            )
         return [str(self.path(current[name])) for name in wanted]
 
     def read(self, partitions: Iterable[str], columns: Sequence[str] | None = None) -> pa.Table:
@@ -165,9 +171,18 @@ class Table:
             pq.write_table(ordered, path, compression="zstd", coerce_timestamps="us")
 
         return self._put(
-            partition, digest, file, write_file, rows=ordered.num_rows, key=tuple(key),
+            partition,
+            digest,
+            file,
+            write_file,
+            rows=ordered.num_rows,
+            key=tuple(key),
             schema=tuple((f.name, str(f.type)) for f in ordered.schema),
-            code_version=code_version, inputs=inputs, cause=cause, run_id=run_id, notes=notes or {},
+            code_version=code_version,
+            inputs=inputs,
+            cause=cause,
+            run_id=run_id,
+            notes=notes or {},
         )
 
     def write_document(
@@ -185,14 +200,36 @@ class Table:
         digest = document_digest(payload)
         content = (json.dumps(payload, indent=1, sort_keys=True) + "\n").encode()
         return self._put(
-            partition, digest, f"data/{partition}/{digest}.json", lambda path: _write(path, content),
-            rows=1, key=(), schema=(), code_version=code_version, inputs=inputs, cause=cause,
-            run_id=run_id, notes=notes or {},
+            partition,
+            digest,
+            f"data/{partition}/{digest}.json",
+            lambda path: _write(path, content),
+            rows=1,
+            key=(),
+            schema=(),
+            code_version=code_version,
+            inputs=inputs,
+            cause=cause,
+            run_id=run_id,
+            notes=notes or {},
         )
 
-    def _put(self, partition: str, digest: str, file: str, write_file: Any, *, rows: int,
-             schema: tuple[tuple[str, str], ...], key: tuple[str, ...], code_version: str,
-             inputs: Inputs, cause: str, run_id: str, notes: Mapping[str, Any]) -> Manifest:
+    def _put(
+        self,
+        partition: str,
+        digest: str,
+        file: str,
+        write_file: Any,
+        *,
+        rows: int,
+        schema: tuple[tuple[str, str], ...],
+        key: tuple[str, ...],
+        code_version: str,
+        inputs: Inputs,
+        cause: str,
+        run_id: str,
+        notes: Mapping[str, Any],
+    ) -> Manifest:
         plain = {table: dict(sorted(parts.items())) for table, parts in sorted(inputs.items())}
         folder = self.folder / "manifests" / partition
         with exclusive_lock(folder / ".lock"):
@@ -201,17 +238,30 @@ class Table:
             if not path.exists():
                 with half_written(path) as temporary:
                     write_file(temporary)
-            if (present is not None and present.digest == digest
-                    and present.is_made_from(code_version, plain)):
+            if present is not None and present.digest == digest and present.is_made_from(code_version, plain):
                 return present
             made: list[Manifest] = []
 
             def content(number: int) -> bytes:
-                made[:] = [Manifest(
-                    table=self.name, partition=partition, sequence=number, digest=digest, rows=rows,
-                    bytes=path.stat().st_size, file=file, code_version=code_version, inputs=plain,
-                    cause=cause, run_id=run_id, created_at=utc_now(), schema=schema, key=key, notes=dict(notes),
-                )]
+                made[:] = [
+                    Manifest(
+                        table=self.name,
+                        partition=partition,
+                        sequence=number,
+                        digest=digest,
+                        rows=rows,
+                        size_bytes=path.stat().st_size,
+                        file=file,
+                        code_version=code_version,
+                        inputs=plain,
+                        cause=cause,
+                        run_id=run_id,
+                        created_at=utc_now(),
+                        schema=schema,
+                        key=key,
+                        notes=dict(notes),
+                    )
+                ]
                 return made[0].to_json()
 
             written = append_numbered(folder, content)

@@ -27,7 +27,7 @@ class Manifest:
     sequence: int
     digest: str
     rows: int
-    bytes: int
+    size_bytes: int
     file: str
     code_version: str
     inputs: Mapping[str, Mapping[str, str]]

@@ -36,7 +36,9 @@ def drift_report_asset(repository: Repository, product: Product) -> dg.AssetsDef
         started = time.perf_counter()
         evidence = measure(platform.stores(), repository, product, run_id=context.run_id)
         events.say(
-            f"{product.name}/drift_report", None, time.perf_counter() - started,
+            f"{product.name}/drift_report",
+            None,
+            time.perf_counter() - started,
             f"{evidence.verdict}: {evidence.reason}",
         )
         return dg.MaterializeResult(

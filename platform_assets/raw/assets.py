@@ -60,23 +60,27 @@ def raw_asset(repository: Repository, source: Source) -> dg.AssetsDefinition:
         started = time.perf_counter()
         for day in days:
             manifests.append(
-                ingest_day(
-                    stores, source, reader, day, cause=f"run {context.run_id}", run_id=context.run_id
-                )
+                ingest_day(stores, source, reader, day, cause=f"run {context.run_id}", run_id=context.run_id)
             )
         events.say(
-            f"raw/{source.name}", sum(m.rows for m in manifests), time.perf_counter() - started,
+            f"raw/{source.name}",
+            sum(m.rows for m in manifests),
+            time.perf_counter() - started,
             f"{len(days)} days",
         )
         started = time.perf_counter()
         verdicts = evaluate_contract(stores, source, suite_path, days, run_id=context.run_id)
         red = sorted(day for day, evidence in verdicts.items() if evidence.verdict is not Verdict.PASSED)
         events.say(
-            f"raw/{source.name} contract", None, time.perf_counter() - started,
+            f"raw/{source.name} contract",
+            None,
+            time.perf_counter() - started,
             f"{len(days) - len(red)} days passed" + (f", not passed: {', '.join(red[:5])}" if red else ""),
         )
         return events.range_result(
-            context, manifests, check_results=[_check(key, name, severity, verdicts) for name, severity, _ in names]
+            context,
+            manifests,
+            check_results=[_check(key, name, severity, verdicts) for name, severity, _ in names],
         )
 
     return raw
@@ -90,7 +94,16 @@ def _check(
     for day, evidence in sorted(verdicts.items()):
         found = [e for e in evidence.measured.get("expectations", []) if e["name"] == name]
         if not found:
-            rows.append({"day": day, "verdict": "UNKNOWN", "observed": "", "failing": 0, "samples": "", "reason": evidence.reason})
+            rows.append(
+                {
+                    "day": day,
+                    "verdict": "UNKNOWN",
+                    "observed": "",
+                    "failing": 0,
+                    "samples": "",
+                    "reason": evidence.reason,
+                }
+            )
         for item in found:
             if item["verdict"] != "PASSED":
                 rows.append(
@@ -105,7 +118,8 @@ def _check(
                 )
     text = f"all {len(verdicts)} days passed"
     if rows:
-        text = f"{len(rows)} of {len(verdicts)} days did not pass: {', '.join(r['day'] for r in rows[:DAYS_SHOWN])}"
+        shown = ", ".join(row["day"] for row in rows[:DAYS_SHOWN])
+        text = f"{len(rows)} of {len(verdicts)} days did not pass: {shown}"
     metadata: dict[str, Any] = {"days": len(verdicts), "days_not_passed": len(rows)}
     if rows:
         metadata["not_passed"] = events.table(rows[:DAYS_SHOWN])

@@ -56,11 +56,17 @@ def predictions_asset(repository: Repository, product: Product) -> dg.AssetsDefi
         started = time.perf_counter()
         days = list(context.partition_keys)
         manifests = predict_days(
-            platform.stores(), repository, product, days,
-            cause=f"run {context.run_id}", run_id=context.run_id,
+            platform.stores(),
+            repository,
+            product,
+            days,
+            cause=f"run {context.run_id}",
+            run_id=context.run_id,
         )
         events.say(
-            f"{product.name}/predictions", sum(m.rows for m in manifests), time.perf_counter() - started,
+            f"{product.name}/predictions",
+            sum(m.rows for m in manifests),
+            time.perf_counter() - started,
             f"{len(days)} days",
         )
         return events.range_result(context, manifests)

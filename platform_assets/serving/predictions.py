@@ -94,6 +94,25 @@ def predict_days(
     return [made[day] for day in wanted]
 
 
+def days_to_score(stores: Stores, repository: Repository, product: Product, days: Iterable[str]) -> list[str]:
+    """Those of the days that `predict_days` would score now: never scored, or corrected since.
+
+    A corrected day whose first version can no longer be fed keeps its first result and is not named.
+    """
+    first = stores.lake.table(product_table(product.name, "predictions")).current()
+    again = stores.lake.table(product_table(product.name, "predictions_rescored"))
+    wanted = sorted(set(days))
+    found = [day for day in wanted if day not in first]
+    for version, changed in _changed_since(stores, {d: first[d] for d in wanted if d in first}).items():
+        if RegisteredScorer.of(stores, product, version).changed_views(repository):
+            continue
+        for day in changed:
+            rescored = again.manifest(day)
+            if rescored is None or _changed_since(stores, {day: rescored}):
+                found.append(day)
+    return sorted(found)
+
+
 def live_model_at(stores: Stores, product: Product, day: str) -> dict[str, Any]:
     """The model that was live on a day: `version`, `model_digest`, `retroactive`.
 

@@ -15,7 +15,7 @@ from platform_assets.features.reach import raw_days
 from platform_assets.features.window_sql import view_sql
 from platform_assets.lake.manifest import Manifest
 from platform_assets.stores import Stores
-from platform_assets.training.training_rows import features_read
+from platform_assets.training.training_rows import availability_column, features_read
 from platform_assets.vocabulary import AVAILABLE_AT, feature_table, raw_table
 
 if TYPE_CHECKING:
@@ -83,7 +83,8 @@ def _cut_source(
     last = max(training_set.notes["train_days"])
     days = [day for day in training_set.inputs[feature_table(view.name)] if day <= last]
     files = _raw_files(stores, source, training_set, raw_days(days, view, start=source.start))
-    moment, available = _quoted(source.event_timestamp), _quoted(AVAILABLE_AT)
+    moment = _quoted(source.event_timestamp)
+    available = _quoted(availability_column(source, product))
     columns = ", ".join(
         f"{_known_label(source, product)} AS {_quoted(name)}"
         if name == product.label.column

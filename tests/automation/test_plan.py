@@ -36,7 +36,15 @@ def view(name: str, *days: str, blocked: dict[str, str] | None = None) -> Work:
         ([view("v", blocked={"2018-04-01": "red"})], []),
         ([Work("training", ("p", "training_set"), {"": "m"})], [("training", 1, None)]),
     ],
-    ids=["nothing", "fresh", "raw before features", "two ranges", "two views share a run", "blocked is not asked for", "unpartitioned"],
+    ids=[
+        "nothing",
+        "fresh",
+        "raw before features",
+        "two ranges",
+        "two views share a run",
+        "blocked is not asked for",
+        "unpartitioned",
+    ],
 )
 def test_next_requests(work: list[Work], expected: list) -> None:
     found = [(r.stage, len(r.assets), r.days) for r in next_requests(work, STAGES)]

@@ -12,8 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from clinic import Clinic
 from clinic_data import write_appointments
-from conftest import Clinic
 
 from platform_assets.command_line.dagster_home import DAGSTER_YAML
 
@@ -47,21 +47,31 @@ def test_daemon_takes_files_to_a_promoted_model_and_follows_a_new_day(
     )
     log = tmp_path / "daemon.log"
     variables = clinic.environment(
-        PLATFORM_ENV="staging", PLATFORM_TICK_SECONDS="5", DAGSTER_HOME=str(home.dagster),
-        CLINIC_DEFS=str(clinic.defs), PYTHONPATH=str(HERE),
+        PLATFORM_ENV="staging",
+        PLATFORM_TICK_SECONDS="5",
+        DAGSTER_HOME=str(home.dagster),
+        CLINIC_DEFS=str(clinic.defs),
+        PYTHONPATH=str(HERE),
     )
     with log.open("wb") as handle:
         daemon = subprocess.Popen(
             [sys.executable, "-m", "dagster._daemon", "run", "-w", str(workspace)],
-            env=variables, cwd=tmp_path, stdout=handle, stderr=subprocess.STDOUT, start_new_session=True,
+            env=variables,
+            cwd=tmp_path,
+            stdout=handle,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
     try:
         lake, evidence = clinic.stores.lake, clinic.stores.evidence
         scored = lake.table("products/clinic_no_shows/predictions")
         wait_until(
-            lambda: len(scored.partitions()) == 26
-            and evidence.latest("drift", "products/clinic_no_shows/drift_report") is not None,
-            daemon, log,
+            lambda: (
+                len(scored.partitions()) == 26
+                and evidence.latest("drift", "products/clinic_no_shows/drift_report") is not None
+            ),
+            daemon,
+            log,
         )
         assert [e.kind for e in clinic.stores.ledger.entries("clinic_no_shows")] == ["intent", "confirm"]
         other = tmp_path / "more"

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 
 import pytest
-from conftest import Clinic
+from clinic import Clinic
 
 pytestmark = pytest.mark.slow
 
@@ -31,7 +31,11 @@ def test_killed_run_is_healed_by_the_next(
     clinic = make_clinic(26)
     process = subprocess.Popen(
         [sys.executable, "-u", "-m", "platform_assets", "run", "--product", str(clinic.defs)],
-        cwd=clinic.folder, env=clinic.environment(), stdout=subprocess.PIPE, text=True, start_new_session=True,
+        cwd=clinic.folder,
+        env=clinic.environment(),
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     )
     assert process.stdout is not None
     for line in process.stdout:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import nbformat
-from conftest import Clinic
+from clinic import Clinic
 from nbclient import NotebookClient
 
 from platform_assets.command_line.dagster_home import prepare
@@ -32,9 +32,7 @@ print("success", result.success, sorted(events))
 )
 
 
-def test_notebook_materializes_a_partition(
-    make_clinic: Callable[..., Clinic], monkeypatch: object
-) -> None:
+def test_notebook_materializes_a_partition(make_clinic: Callable[..., Clinic], monkeypatch: object) -> None:
     clinic = make_clinic(3)
     kept = dict(os.environ)
     try:

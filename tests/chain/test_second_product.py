@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Callable
 
 import pytest
-from conftest import Clinic
+from clinic import Clinic
 
 
 @pytest.fixture(scope="module")
@@ -21,8 +21,16 @@ def clinic(make_clinic: Callable[..., Clinic]) -> Clinic:
 
 def test_first_run_promotes_and_says_what_it_did(clinic: Clinic) -> None:
     told = (clinic.folder / "first.txt").read_text()
-    for part in ("raw/appointments", "features/patient_history", "clinic_no_shows/training_set", "gate floor_roc_auc",
-                 "gate parity", "champion: version 1 since", "roc_auc", "make ui"):
+    for part in (
+        "raw/appointments",
+        "features/patient_history",
+        "clinic_no_shows/training_set",
+        "gate floor_roc_auc",
+        "gate parity",
+        "champion: version 1 since",
+        "roc_auc",
+        "make ui",
+    ):
         assert part in told, told
     metrics = json.loads((clinic.folder / "reports/clinic_no_shows/metrics.json").read_text())
     assert metrics["train_rows"] == 10 * 200
@@ -93,12 +101,34 @@ def test_a_red_day_blocks_what_it_reaches_until_an_owner_waives_it(clinic: Clini
     assert done.returncode == 1
     assert "BLOCKED features/patient_history 2025-01-31" in done.stdout
     assert "2025-01-31" not in clinic.stores.lake.table("features/patient_history").current()
-    refused = clinic.command("waive", "--product", "clinic_no_shows", "--day", "2025-01-31", "--owner", "me",
-                             "--reason", "x", "--expires", "2999-01-01")
+    refused = clinic.command(
+        "waive",
+        "--product",
+        "clinic_no_shows",
+        "--day",
+        "2025-01-31",
+        "--owner",
+        "me",
+        "--reason",
+        "x",
+        "--expires",
+        "2999-01-01",
+    )
     assert refused.returncode == 1
     assert "does not own" in refused.stderr
-    waived = clinic.command("waive", "--product", "clinic_no_shows", "--day", "2025-01-31", "--owner", "team:clinics",
-                            "--reason", "long visits are right", "--expires", "2999-01-01")
+    waived = clinic.command(
+        "waive",
+        "--product",
+        "clinic_no_shows",
+        "--day",
+        "2025-01-31",
+        "--owner",
+        "team:clinics",
+        "--reason",
+        "long visits are right",
+        "--expires",
+        "2999-01-01",
+    )
     assert waived.returncode == 0, waived.stderr
     healed = clinic.run()
     assert healed.returncode == 0, healed.stdout + healed.stderr

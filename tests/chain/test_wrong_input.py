@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Clinic
+from clinic import Clinic
 
 
 def edit(path: Path, old: str, new: str) -> None:
@@ -21,7 +21,11 @@ def edit(path: Path, old: str, new: str) -> None:
         ("lightgbm.LGBMClassifier", "lightgbm.LGBMClassifer", "did you mean 'LGBMClassifier'"),
         ("lightgbm.LGBMClassifier", "lightbgm.LGBMClassifier", "lightbgm"),
         ("num_leaves: 7", "num_leafs: 7", "num_leafs"),
-        ("[patient_history, clinic_load]", "[patient_histori, clinic_load]", "did you mean 'patient_history'"),
+        (
+            "[patient_history, clinic_load]",
+            "[patient_histori, clinic_load]",
+            "did you mean 'patient_history'",
+        ),
         ("train_days: 10", "train_days: ten", "defs.yaml:11: split.train_days"),
     ],
     ids=["class", "package", "parameter", "feature view", "field"],
@@ -49,7 +53,9 @@ def test_label_with_one_class_builds_no_training_set(make_clinic: Callable[..., 
     assert clinic.stores.lake.table("products/clinic_no_shows/training_set").partitions() == []
 
 
-def test_bad_file_names_file_column_and_fix_and_the_next_run_heals(make_clinic: Callable[..., Clinic]) -> None:
+def test_bad_file_names_file_column_and_fix_and_the_next_run_heals(
+    make_clinic: Callable[..., Clinic],
+) -> None:
     clinic = make_clinic(4)
     path = clinic.data / "2025-01-03" / "part-1.csv"
     good = path.read_text()

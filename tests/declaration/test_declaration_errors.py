@@ -37,17 +37,42 @@ def test_the_packaged_product_is_right() -> None:
         ("seed: 0", "seeed: 0", "seeed", "no field 'seeed'; did you mean 'seed'?"),
         ("train_days: 7", "train_days: seven", "train_days", "valid integer"),
         ("train_days: 7", "train_days: 0", "train_days", "greater than or equal to 1"),
-        ("label: {column: TX_FRAUD, delay: 7d}", "label: {column: TX_FRAUD, delay: 7 days}", "label", "30m, 12h or 7d"),
+        (
+            "label: {column: TX_FRAUD, delay: 7d}",
+            "label: {column: TX_FRAUD, delay: 7 days}",
+            "label",
+            "30m, 12h or 7d",
+        ),
         ("    train_days: 7\n", "", "split", "this field is required"),
         ("    - {kind: parity, requests: 500}\n", "", "attributes", "gates: missing parity"),
         ("    - {kind: parity, requests: 500}", "    - {kind: paritee}", "paritee", "'parity'"),
-        ("metric: roc_auc, at_least", "metric: accuracy, at_least", "attributes", "'accuracy', which is not among metrics"),
-        ('owners: ["team:fraud", "fraud@payments.example"]', "owners: [fraud]", "attributes", "team:<name> or an e-mail"),
+        (
+            "metric: roc_auc, at_least",
+            "metric: accuracy, at_least",
+            "attributes",
+            "'accuracy', which is not among metrics",
+        ),
+        (
+            'owners: ["team:fraud", "fraud@payments.example"]',
+            "owners: [fraud]",
+            "attributes",
+            "team:<name> or an e-mail",
+        ),
         ("path: sklearn.linear_model.LogisticRegression", "path: LogisticRegression", "path:", "pattern"),
         ("memory: 2Gi, memory_limit: 4Gi", "memory: 12 gigs", "training_run", "Kubernetes quantity"),
-        ("memory: 2Gi, memory_limit: 4Gi", "memory: 4Gi, memory_limit: 2Gi", "training_run", "above its limit"),
+        (
+            "memory: 2Gi, memory_limit: 4Gi",
+            "memory: 4Gi, memory_limit: 2Gi",
+            "training_run",
+            "above its limit",
+        ),
         ("    kind: rolling", "    kind: fixed", "split", "train_start is needed by kind fixed"),
-        ("{kind: card_precision, k: 100, entity: customer}", "{kind: card_precision, k: 100}", "card_precision", "k and entity"),
+        (
+            "{kind: card_precision, k: 100, entity: customer}",
+            "{kind: card_precision, k: 100}",
+            "card_precision",
+            "k and entity",
+        ),
         ('cron: "0 6 * * *"', 'cron: "0 6"', "schedule", "cron line of five fields"),
     ],
     ids=lambda value: value[:28] if isinstance(value, str) else "",
@@ -68,11 +93,23 @@ def test_wrong_field_tells_file_line_and_what_was_expected(
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("terminal_risk]\n  inputs", "terminal_risc]\n  inputs", "no feature view 'terminal_risc'; did you mean 'terminal_risk'?"),
-        ("source: card_transactions", "source: card_transaction", "no source 'card_transaction'; did you mean 'card_transactions'?"),
+        (
+            "terminal_risk]\n  inputs",
+            "terminal_risc]\n  inputs",
+            "no feature view 'terminal_risc'; did you mean 'terminal_risk'?",
+        ),
+        (
+            "source: card_transactions",
+            "source: card_transaction",
+            "no source 'card_transaction'; did you mean 'card_transactions'?",
+        ),
         ("column: TX_FRAUD,", "column: TX_FROUD,", "no label column 'TX_FROUD'; did you mean 'TX_FRAUD'?"),
         ("inputs: [TX_AMOUNT", "inputs: [AMOUNT", "no input 'AMOUNT'; did you mean 'TX_AMOUNT'?"),
-        ("entities: [customer, terminal, ", "entities: [customer, ", "entity 'terminal', which is missing from entities"),
+        (
+            "entities: [customer, terminal, ",
+            "entities: [customer, ",
+            "entity 'terminal', which is missing from entities",
+        ),
         ("contract: contracts/card", "contract: contracts/cart", "is not the contract of source"),
         ("inputs: [TX_AMOUNT", "inputs: [TX_AMOUNT, TX_AMOUNT", "inputs named twice: TX_AMOUNT"),
     ],
@@ -91,10 +128,22 @@ def test_name_that_nothing_answers_to(tmp_path: Path, old: str, new: str, messag
     [
         ("sources: [", "not valid YAML"),
         ("entities:\n  - {name: a, join_key: A}\nentities: []\n", ":3: 'entities' is written twice"),
-        ("feature_views:\n  - {name: v, owners: [\"team:x\"], source: s, entity: e,\n     features: [{name: f, function: mean, window: 7d}]}\n", "function mean needs a column"),
-        ("feature_views:\n  - {name: v, owners: [\"team:x\"], source: s, entity: e,\n     features: [{name: f, function: count}]}\n", "needs a window, such as 7d"),
-        ("feature_views:\n  - {name: v, owners: [\"team:x\"], source: s, entity: e,\n     features: [{name: f, function: median, window: 7d}]}\n", "'count', 'sum'"),
-        ("feature_views:\n  - {name: v, owners: [\"team:x\"], source: s, entity: e,\n     features: [{name: f, function: count, window: 7d}]}\n", "feature view 'v': no source 's'"),
+        (
+            'feature_views:\n  - {name: v, owners: ["team:x"], source: s, entity: e,\n     features: [{name: f, function: mean, window: 7d}]}\n',
+            "function mean needs a column",
+        ),
+        (
+            'feature_views:\n  - {name: v, owners: ["team:x"], source: s, entity: e,\n     features: [{name: f, function: count}]}\n',
+            "needs a window, such as 7d",
+        ),
+        (
+            'feature_views:\n  - {name: v, owners: ["team:x"], source: s, entity: e,\n     features: [{name: f, function: median, window: 7d}]}\n',
+            "'count', 'sum'",
+        ),
+        (
+            'feature_views:\n  - {name: v, owners: ["team:x"], source: s, entity: e,\n     features: [{name: f, function: count, window: 7d}]}\n',
+            "feature view 'v': no source 's'",
+        ),
     ],
     ids=["not yaml", "key twice", "no column", "no window", "no such function", "no source"],
 )
@@ -106,7 +155,8 @@ def test_wrong_feature_repository(tmp_path: Path, text: str, message: str) -> No
 
 
 @pytest.mark.parametrize(
-    ("text", "value"), [("500m", 0.5), ("2", 2), ("1.5", 1.5), ("1Ki", 1024), ("2Gi", 2 * 1024**3), ("3M", 3_000_000)]
+    ("text", "value"),
+    [("500m", 0.5), ("2", 2), ("1.5", 1.5), ("1Ki", 1024), ("2Gi", 2 * 1024**3), ("3M", 3_000_000)],
 )
 def test_quantities(text: str, value: float) -> None:
     assert quantity(text) == pytest.approx(value)
@@ -119,7 +169,9 @@ def test_wrong_quantities(text: str) -> None:
 
 
 def test_compute_becomes_kubernetes_resources() -> None:
-    resources = Compute(cpu="1", memory="2Gi", memory_limit="4Gi").k8s_config()["container_config"]["resources"]
+    resources = Compute(cpu="1", memory="2Gi", memory_limit="4Gi").k8s_config()["container_config"][
+        "resources"
+    ]
     assert resources == {"requests": {"cpu": "1", "memory": "2Gi"}, "limits": {"cpu": "1", "memory": "4Gi"}}
 
 

@@ -95,7 +95,8 @@ def test_tampering_breaks_the_chain(tmp_path: Path, tamper: str) -> None:
 def test_writers_at_once_make_one_chain(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path)
     threads = [
-        threading.Thread(target=lambda: [ledger.append("note", "p", "me", {}) for _ in range(10)]) for _ in range(4)
+        threading.Thread(target=lambda: [ledger.append("note", "p", "me", {}) for _ in range(10)])
+        for _ in range(4)
     ]
     for thread in threads:
         thread.start()

@@ -62,7 +62,11 @@ def test_every_asset_says_who_and_what() -> None:
         assert spec.kinds, key
         assert spec.code_version, key
         config = definitions.resolve_assets_def(key).op.tags["dagster-k8s/config"]
-        resources = json.loads(config)["container_config"]["resources"] if isinstance(config, str) else config["container_config"]["resources"]
+        resources = (
+            json.loads(config)["container_config"]["resources"]
+            if isinstance(config, str)
+            else config["container_config"]["resources"]
+        )
         assert {"cpu", "memory"} == set(resources["requests"]) == set(resources["limits"]), key
 
 
@@ -86,7 +90,10 @@ def test_dg_commands_work(command: list[str], tmp_path: Path) -> None:
     checkout = Path(__file__).resolve().parents[2]
     done = subprocess.run(
         [str(Path(sys.executable).parent / "dg"), *command],
-        cwd=checkout, capture_output=True, text=True, env={**os.environ, "PLATFORM_HOME": str(tmp_path)},
+        cwd=checkout,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PLATFORM_HOME": str(tmp_path)},
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert ("successfully" if command[1] == "yaml" else "training_set") in done.stdout

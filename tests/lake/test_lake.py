@@ -71,15 +71,24 @@ def test_minus_zero_and_zone_spelling_do_not_change_the_digest() -> None:
     assert digest(pa.array([0.0])) == digest(pa.array([-0.0]))
     moment = datetime(2026, 1, 1)
     assert digest(pa.array([moment], pa.timestamp("ns"))) == digest(pa.array([moment], pa.timestamp("us")))
-    assert digest(pa.array([moment], pa.timestamp("us"))) == digest(pa.array([moment], pa.timestamp("us", "UTC")))
+    assert digest(pa.array([moment], pa.timestamp("us"))) == digest(
+        pa.array([moment], pa.timestamp("us", "UTC"))
+    )
 
 
 @settings(max_examples=50, deadline=None)
-@given(st.lists(st.tuples(st.integers(0, 10**12), st.floats(allow_nan=False)), unique_by=lambda r: r[0]), st.randoms())
+@given(
+    st.lists(st.tuples(st.integers(0, 10**12), st.floats(allow_nan=False)), unique_by=lambda r: r[0]),
+    st.randoms(),
+)
 def test_digest_ignores_order_only(values: list, random: object) -> None:
     def digest(pairs: list) -> str:
-        data = pa.table({"id": pa.array([p[0] for p in pairs], pa.int64()),
-                         "x": pa.array([p[1] for p in pairs], pa.float64())})
+        data = pa.table(
+            {
+                "id": pa.array([p[0] for p in pairs], pa.int64()),
+                "x": pa.array([p[1] for p in pairs], pa.float64()),
+            }
+        )
         return table_digest(canonical(data, ["id"]))
 
     shuffled = list(values)
