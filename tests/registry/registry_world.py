@@ -292,7 +292,7 @@ class World:
 def raw_day(day: str) -> pa.Table:
     """Rows where a high amount is mostly fraud, and `tip` tells the same."""
     generator = np.random.default_rng(int(day.replace("-", "")))
-    ids = (int(day[-2:]) * 10_000) + np.arange(ROWS_A_DAY)
+    ids = (int(day[-2:]) * 1_000_000) + np.arange(ROWS_A_DAY)
     fraud = (generator.random(ROWS_A_DAY) < 0.3).astype(np.int64)
     amount = np.round(10 + fraud * 12 + generator.normal(0, 5, ROWS_A_DAY), 2)
     start = datetime.fromisoformat(day)
