@@ -24,8 +24,8 @@ def say(asset: str, rows: int | None, seconds: float, what: str = "") -> None:
 
 def manifest_metadata(manifest: Manifest) -> dict[str, Any]:
     """What a partition holds and where it came from."""
-    return {
-        vocabulary.ROWS: manifest.rows,
+    rows = {vocabulary.ROWS: manifest.rows} if manifest.schema else {}
+    return rows | {
         vocabulary.DIGEST: manifest.digest,
         vocabulary.CODE_VERSION: manifest.code_version,
         vocabulary.INPUTS_DIGEST: manifest.inputs_digest,

@@ -34,6 +34,11 @@ def evaluation_report_asset(repository: Repository, product: Product) -> dg.Asse
         context: dg.AssetExecutionContext, platform: PlatformResource
     ) -> dg.MaterializeResult:  # type: ignore[type-arg]
         from platform_assets.evaluation.evaluation_report import evaluate, evaluation_markdown
+        from platform_assets.evaluation.report_markdown import (
+            calibration_rows,
+            card_day_rows,
+            curve_markdown,
+        )
 
         started = time.perf_counter()
         stores = platform.stores()
@@ -58,7 +63,10 @@ def evaluation_report_asset(repository: Repository, product: Product) -> dg.Asse
         return dg.MaterializeResult(
             metadata=events.manifest_metadata(manifest)
             | metrics
+            | {f"curve/{name}": dg.MetadataValue.md(text) for name, text in curve_markdown(payload).items()}
             | {
+                "card_precision_by_day": events.table(card_day_rows(payload)),
+                "calibration": events.table(calibration_rows(payload)),
                 "report": dg.MetadataValue.md(evaluation_markdown(payload)),
                 vocabulary.MODEL_DIGEST: payload["model_digest"],
                 "reports": dg.MetadataValue.path(str(stores.home.reports / product.name)),

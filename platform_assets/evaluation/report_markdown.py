@@ -25,8 +25,21 @@ def evaluation_markdown(payload: Mapping[str, Any]) -> str:
         line = f"![{name} by day]({sparkline([day['precision'] for day in days])})" if days else ""
         told = "not measured" if value is None else f"**{value:.4f}**"
         lines.append(f"| {name} | {told} | {line} |")
+    drawn = _drawings(payload)
+    if drawn:
+        lines += ["", _row([name for name, _ in drawn]), _row(["---"] * len(drawn))]
+        lines += [_row([f"![{name}]({uri})" for name, uri in drawn])]
+    return "\n".join(lines)
+
+
+def curve_markdown(payload: Mapping[str, Any]) -> dict[str, str]:
+    """One drawing each, by name: below 1,000 characters, so that the UI shows them without a click."""
+    return {name: f"![{name}]({uri})" for name, uri in _drawings(payload)}
+
+
+def _drawings(payload: Mapping[str, Any]) -> list[tuple[str, str]]:
     curves = payload["curves"]
-    drawn = [
+    return [
         (name, uri)
         for name, there, uri in (
             ("precision (up) by recall", curves["precision_recall"], curve(curves["precision_recall"])),
@@ -35,10 +48,6 @@ def evaluation_markdown(payload: Mapping[str, Any]) -> str:
         )
         if there
     ]
-    if drawn:
-        lines += ["", _row([name for name, _ in drawn]), _row(["---"] * len(drawn))]
-        lines += [_row([f"![{name}]({uri})" for name, uri in drawn])]
-    return "\n".join(lines)
 
 
 def metric_rows(payload: Mapping[str, Any]) -> list[dict[str, Any]]:

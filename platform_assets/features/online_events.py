@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,7 @@ from platform_assets.features.online_state import (
 )
 from platform_assets.features.serving_windows import HORIZON, Events
 from platform_assets.home import Home
+from platform_assets.lake.atomic_files import exclusive_lock
 from platform_assets.stores import Stores
 from platform_assets.vocabulary import online_table
 
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
 
 PARTITION = "current"
 _BATCH = 10_000  # entities in one read; SQLite allows 32,766 parameters in a statement
-_ATTEMPTS, _PAUSE = 4, 0.1  # seconds
+_PATIENCE = 30  # seconds
 
 
 class _OtherState(Exception):
@@ -80,22 +82,39 @@ def read_events(
     younger than one of the moments.
     """
     wanted = [name for name in dict.fromkeys(names) if name is not None]
-    for attempt in range(_ATTEMPTS):
-        promised = _promised_state(stores, repository.source(view.source), view)
-        _refuse_too_old(view, moments, promised)
+    try:
+        return _read_state(stores, repository, view, wanted, moments, store)
+    except _OtherState:
+        pass
+    # A fill puts its manifest in place right after its rows. While none runs, the two must agree.
+    with _no_fill(stores.home, view):
         try:
-            return _read_state(stores, repository, view, wanted, promised, store)
+            return _read_state(stores, repository, view, wanted, moments, store)
         except _OtherState as error:
-            if attempt == _ATTEMPTS - 1:
-                raise Blocked(str(error)) from None
-            time.sleep(_PAUSE)  # a fill puts its manifest in place right after its rows
-        except Exception as error:
-            # sqlite3, SQLAlchemy and Feast each have their own way to say that the store is not there
-            raise Blocked(
-                f"online {view.name}: Feast's online store in {stores.home.feast} cannot be read "
-                f"({type(error).__name__}: {error}); materialize online_{view.name} again"
-            ) from error
-    raise AssertionError("the last attempt returns or raises")
+            raise Blocked(str(error)) from None
+
+
+def fill_lock(home: Home, view: FeatureView) -> Path:
+    """The lock file that a fill of the view holds."""
+    return home.locks / f"online_{view.name}"
+
+
+@contextlib.contextmanager
+def _no_fill(home: Home, view: FeatureView) -> Iterator[None]:
+    """Keep fills of a view out, after the present one; Blocked when it takes too long."""
+    deadline = time.monotonic() + _PATIENCE
+    with contextlib.ExitStack() as held:
+        while True:
+            try:
+                held.enter_context(exclusive_lock(fill_lock(home, view), wait=False))
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise Blocked(
+                        f"online {view.name}: is being filled for more than {_PATIENCE} seconds; try again later"
+                    ) from None
+                time.sleep(0.01)
+        yield
 
 
 def _read_state(
@@ -103,22 +122,36 @@ def _read_state(
     repository: Repository,
     view: FeatureView,
     wanted: list[Any],
-    promised: Mapping[str, Any],
+    moments: Sequence[int],
     store: FeatureStore | None,
 ) -> dict[Any, Events]:
+    """Read once; _OtherState when the store and the lake disagree, Blocked for whatever else is wrong."""
     source = repository.source(view.source)
+    promised = _promised_state(stores, source, view)
+    _refuse_too_old(view, moments, promised)
     entity_key = repository.entity(view.entity).join_key
     this_state = STATE_ROW[key_is_whole(source, (entity_key,))]
     columns = state_columns(source, view)
-    if not online_file(stores.home).exists():
-        raise FileNotFoundError(f"{online_file(stores.home).name} is gone")  # Feast would create it
-    reading = store or open_feast(stores.home)
     found: dict[Any, Events] = {}
-    for start in range(0, max(len(wanted), 1), _BATCH):
-        batch = wanted[start : start + _BATCH]
-        state, *rows = read_rows(reading, view, entity_key, [this_state, *batch], columns)
-        _check_state(view, state, promised)
-        found.update((name, decoded(source, view, row)) for name, row in zip(batch, rows, strict=True) if row)
+    try:
+        if not online_file(stores.home).exists():
+            raise FileNotFoundError(f"{online_file(stores.home).name} is gone")  # Feast would create it
+        reading = store or open_feast(stores.home)
+        for start in range(0, max(len(wanted), 1), _BATCH):
+            batch = wanted[start : start + _BATCH]
+            state, *rows = read_rows(reading, view, entity_key, [this_state, *batch], columns)
+            _check_state(view, state, promised)
+            found.update(
+                (name, decoded(source, view, row)) for name, row in zip(batch, rows, strict=True) if row
+            )
+    except _OtherState:
+        raise
+    except Exception as error:
+        # sqlite3, SQLAlchemy and Feast each have their own way to say that the store is not there
+        raise Blocked(
+            f"online {view.name}: Feast's online store in {stores.home.feast} cannot be read "
+            f"({type(error).__name__}: {error}); materialize online_{view.name} again"
+        ) from error
     return found
 
 
@@ -151,7 +184,7 @@ def _check_state(view: FeatureView, row: Mapping[str, Any], promised: Mapping[st
     if found != promised["state_digest"]:
         raise _OtherState(
             f"online {view.name}: the store holds state {found}, and the lake promises "
-            f"{promised['state_digest']}; a fill runs right now or was interrupted. Materialize "
+            f"{promised['state_digest']}; a fill was interrupted, or the store is another one. Materialize "
             f"online_{view.name} again"
         )
 

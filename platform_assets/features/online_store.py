@@ -18,7 +18,7 @@ from platform_assets.declaration.repository import Repository
 from platform_assets.declaration.source import Source
 from platform_assets.errors import Blocked, LakeError
 from platform_assets.features.feast_objects import feast_objects
-from platform_assets.features.online_events import PARTITION, online_file, open_feast, read_events
+from platform_assets.features.online_events import PARTITION, fill_lock, online_file, open_feast, read_events
 from platform_assets.features.online_state import (
     measured,
     no_events,
@@ -101,7 +101,7 @@ def fill_online(
         raise Blocked(f"feature view {view.name!r} is declared online: false, so it keeps no online state")
     source = repository.source(view.source)
     entity_key = repository.entity(view.entity).join_key
-    with exclusive_lock(stores.home.locks / f"online_{view.name}"):
+    with exclusive_lock(fill_lock(stores.home, view)):
         inputs = online_inputs(stores, repository, view)
         digests = inputs[raw_table(source.name)]
         bad = sorted(set(digests) & set(untrusted or {}))

@@ -189,7 +189,7 @@ def _gx_expectation(item: Expectation) -> Any:
 
 
 def _holds_on_every_row(result: Any) -> bool:
-    return not _problem(result) and bool(result.success)
+    return not _problem(result) and bool(result.success) and result.result.get("unexpected_count") == 0
 
 
 def _problem(result: Any) -> str:

@@ -20,13 +20,13 @@ def edit(path: Path, old: str, new: str) -> None:
     [
         ("lightgbm.LGBMClassifier", "lightgbm.LGBMClassifer", "did you mean 'LGBMClassifier'"),
         ("lightgbm.LGBMClassifier", "lightbgm.LGBMClassifier", "lightbgm"),
-        ("num_leaves: 7", "num_leafs: 7", "num_leafs"),
+        ("lightgbm.LGBMClassifier", "sklearn.tree.DecisionTreeClassifier", "n_estimators"),
         (
             "[patient_history, clinic_load]",
             "[patient_histori, clinic_load]",
             "did you mean 'patient_history'",
         ),
-        ("train_days: 10", "train_days: ten", "defs.yaml:11: split.train_days"),
+        ("train_days: 10", "train_days: ten", "defs.yaml:12: split.train_days"),
     ],
     ids=["class", "package", "parameter", "feature view", "field"],
 )

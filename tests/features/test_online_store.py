@@ -250,7 +250,7 @@ def _store_damaged(world: World) -> None:
 
 BROKEN = {
     "nothing materialized": (_not_filled, "nothing was materialized yet"),
-    "killed before the manifest": (_killed_before_the_manifest, "was interrupted"),
+    "killed before the manifest": (_killed_before_the_manifest, "a fill was interrupted"),
     "store deleted": (_store_deleted, "online.db is gone"),
     "online file deleted": (_online_file_deleted, "online.db is gone"),
     "registry deleted": (_registry_deleted, "cannot be read"),
