@@ -91,7 +91,7 @@ def promote(
             raise PromotionRefused(reason)
         name = version or newest_version(stores, product)
         recorded = lineage(stores, product, name)
-        if holder is not None and holder.version == name:
+        if holder is not None and holder.version == name and _same_artifact(confirmed, recorded):
             return Decision("already_champion", product.name, name, name, "already champion", Verdict.PASSED)
         problems = _problems(stores, product, recorded)
         if problems:
@@ -114,6 +114,12 @@ def promote(
             "promoted", product.name, name, name, f"all {len(gates)} gates passed; replaces {before}",
             Verdict.PASSED, gates, done.body["decision"],
         )  # fmt: skip
+
+
+def _same_artifact(confirmed: Entry | None, recorded: Mapping[str, Any]) -> bool:
+    """Whether the confirmed files are the lineage's: a model lost and trained again has others."""
+    names = ("model_digest", "artifact_digest", "artifact_path")
+    return confirmed is not None and all(confirmed.body[name] == recorded[name] for name in names)
 
 
 def _problems(stores: Stores, product: Product, recorded: Mapping[str, Any]) -> list[str]:

@@ -52,6 +52,19 @@ def test_champion_is_not_promoted_twice(world):
     assert world.kinds() == before
 
 
+def test_champion_trained_again_after_its_files_were_lost_is_confirmed_anew(world):
+    world.promote()
+    first = champion(world.stores, world.product)
+    shutil.rmtree(world.stores.home.root / first.artifact_path)
+    (world.table("training_run").folder / "manifests" / SPLIT_ID / "current").unlink()
+    assert world.candidate() == "1"
+    assert world.promote().outcome == "promoted"
+    again = champion(world.stores, world.product)
+    assert (again.version, again.model_digest) == ("1", first.model_digest)
+    assert again.artifact_digest != first.artifact_digest
+    assert world.promote().outcome == "already_champion"
+
+
 def test_nothing_registered_is_blocked(world):
     shutil.rmtree(world.table("registered_model").folder)
     with pytest.raises(Blocked, match="no version is registered"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ import pytest
 
 from platform_assets.errors import Blocked, DeclarationError, TrainingError
 from platform_assets.evidence.evidence import Verdict
+from platform_assets.training.leakage import leakage_guard
 from platform_assets.training.training_set import (
     expected_training_inputs,
     newest_split,
@@ -279,3 +280,21 @@ def test_time_and_id_order_is_the_order_of_ids_on_published_data() -> None:
         rows = pq.read_table(path, columns=["TRANSACTION_ID", "TX_DATETIME"])
         by_time = rows.sort_by([("TX_DATETIME", "ascending"), ("TRANSACTION_ID", "ascending")])
         assert by_time["TRANSACTION_ID"].equals(rows.sort_by("TRANSACTION_ID")["TRANSACTION_ID"])
+
+
+def test_a_correction_counts_as_known_now_and_not_as_known_then(bank) -> None:
+    """A train row whose amount was corrected later keeps its own features in the present reading."""
+    day = newest_split(bank.stores, bank.repository, bank.product).train[0]
+    rows = bank.raw(day)
+    arrived = pa.array([datetime(2018, 12, 1)] * rows.num_rows, pa.timestamp("us"))
+    late = rows.set_column(rows.column_names.index(AVAILABLE_AT), AVAILABLE_AT, arrived)
+    bank.build_features()
+    before = read_training_set(bank.stores, bank.training_set())
+    bank.write_raw(late)
+    bank.build_features()
+    now = read_training_set(bank.stores, bank.training_set())
+    assert now.equals(before)
+    guard = leakage_guard(bank.stores, bank.repository, bank.product, bank.training_set())
+    assert guard.verdict is Verdict.PASSED, guard.reason
+    then = bank.declaring(split={"reading": "as_known_then"})
+    assert then.training_set().notes["arrived_later_rows"] == rows.num_rows
