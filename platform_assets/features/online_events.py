@@ -111,7 +111,7 @@ def _no_fill(home: Home, view: FeatureView) -> Iterator[None]:
             except BlockingIOError:
                 if time.monotonic() > deadline:
                     raise Blocked(
-                        f"online {view.name}: is being filled for more than {_PATIENCE} seconds; try again later"
+                        f"online {view.name}: has been filling for {_PATIENCE} seconds; try again later"
                     ) from None
                 time.sleep(0.01)
         yield
