@@ -117,7 +117,11 @@ def _observe_view(
             inputs = dict(online_inputs(stores, repository, view))
         except PlatformError as error:
             return [*work, Work("online", ("features", f"online_{view_name}"), {}, {"": str(error)})]
-        if manifest is None or not manifest.is_made_from(view.code_version, inputs):
+        red = sorted(set(inputs[raw_name]) & set(untrusted))
+        if red:
+            reason = f"raw day {red[0]}: {untrusted[red[0]]}"
+            work.append(Work("online", ("features", f"online_{view_name}"), {}, {"": reason}))
+        elif manifest is None or not manifest.is_made_from(view.code_version, inputs):
             mark = fingerprint_of(
                 [
                     view.code_version,
@@ -177,6 +181,8 @@ def _observe_training(stores: Stores, repository: Repository, product: Product) 
             reasons.append("no model of this training set and estimator")
         else:
             payload = stores.lake.table(names["training_run"]).document_of(run)
+            if payload.get("views") != {v.name: v.code_version for v in repository.views_of(product)}:
+                reasons.append("model was trained on other versions of its feature views")
             if payload.get("gates_version") != product.gates_version:
                 reasons.append("gates changed since training")
             report = stores.lake.table(names["evaluation_report"]).manifest(split.id)

@@ -1,7 +1,6 @@
 """Feature views and their online stores as assets."""
 
 import time
-from collections.abc import Mapping
 
 import dagster as dg
 
@@ -128,14 +127,21 @@ def online_asset(repository: Repository, view: FeatureView) -> dg.AssetsDefiniti
         op_tags={vocabulary.K8S_CONFIG: view.compute.k8s_config()},
     )
     def online(context: dg.AssetExecutionContext, platform: PlatformResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
-        from platform_assets.features.online_store import fill_online
+        from platform_assets.features.online_store import fill_online, online_inputs
+        from platform_assets.raw.trust import untrusted_days
 
         started = time.perf_counter()
         stores = platform.stores()
-        manifest = fill_online(stores, repository, view, cause=f"run {context.run_id}", run_id=context.run_id)
-        payload: Mapping[str, object] = (
-            stores.lake.table(vocabulary.online_table(view.name)).document("current") or {}
+        held = online_inputs(stores, repository, view)[vocabulary.raw_table(source.name)]
+        manifest = fill_online(
+            stores,
+            repository,
+            view,
+            untrusted=untrusted_days(stores, source, repository.contract_path(source), held),
+            cause=f"run {context.run_id}",
+            run_id=context.run_id,
         )
+        payload = stores.lake.table(manifest.table).document_of(manifest)
         events.say(
             f"features/online_{view.name}",
             None,

@@ -14,13 +14,18 @@ from typing import Literal
 
 from platform_assets.declaration.duration import microseconds
 from platform_assets.declaration.feature_view import Entity, Feature, FeatureView
-from platform_assets.declaration.source import Source
+from platform_assets.declaration.source import Column, Source
 from platform_assets.errors import DeclarationError
 from platform_assets.features.reach import ranges
 from platform_assets.vocabulary import AVAILABLE_AT
 
 Dialect = Literal["duckdb", "spark"]
 NUMERIC = ("int64", "float64", "bool")
+
+# DuckDB finds the frame of every aggregate anew, so that a count and a sum over one frame cost twice.
+# There both come out of one sum of (value + 2^88): the count stands above bit 88, the sum below. A sum of
+# 64-bit numbers stays within +-2^87 up to 2^24 rows of the largest of them; 2^39 rows would overflow, loudly.
+PACKED = 88
 
 
 def view_sql(
@@ -108,7 +113,11 @@ class _ViewQuery:
         if feature.function == "count":
             column = feature.column and self.source.column(feature.column)
             counted = self.value(self.present(column.name)) if column and column.nullable else "*"
-            value = self.over(feature, "count", counted)
+            packed = self.packed_beside(feature) if counted == "*" else None
+            if packed is not None:
+                value = f"coalesce({self.packed_count(feature, packed)}, 0)"
+            else:
+                value = self.over(feature, "count", counted)
             empty = f"{int(feature.empty)}" if feature.empty is not None else "0"
             if self.key_may_be_missing:
                 value = f"CASE WHEN {self.quoted(self.entity.join_key)} IS NOT NULL THEN {value} ELSE 0 END"
@@ -126,13 +135,12 @@ class _ViewQuery:
         self.check_numeric(feature)
         column = self.source.column(feature.column)
         unit = 10**column.scale if column.scale is not None else 1
-        exact = column.scale is not None or column.type != "float64"
-        expression = self.present(column.name)
-        if column.scale is not None:
-            expression = f"CAST(round({expression} * {unit}) AS BIGINT)"
-        elif exact:
-            expression = f"CAST({expression} AS BIGINT)"
-        value = self.value(expression)
+        if feature.function == "mean" and self.packs(column):
+            count = self.packed_count(feature, column)
+            total = f"({self.packed(feature, column)} - {count} * CAST({2**PACKED} AS HUGEINT))"
+            number = f"({count} * {unit})" if unit > 1 else count
+            return f"CAST({total} AS DOUBLE) / {number}"
+        value = self.value(self.exact(column))
         if feature.function in ("min", "max"):
             found = self.over(feature, feature.function, value)
             return f"CAST({found} AS DOUBLE) / {unit}" if unit > 1 else found
@@ -144,6 +152,39 @@ class _ViewQuery:
             return amount if not self.subtracts(feature) else f"CASE WHEN {count} > 0 THEN {amount} END"
         number = f"{count} * {unit}" if unit > 1 else count
         return f"CAST({total} AS DOUBLE) / nullif({number}, 0)"
+
+    def exact(self, column: Column) -> str:
+        """A raw column as numbers to add up: whole ones wherever the declaration allows it."""
+        expression = self.present(column.name)
+        if column.scale is not None:
+            return f"CAST(round({expression} * {10**column.scale}) AS BIGINT)"
+        return f"CAST({expression} AS BIGINT)" if column.type != "float64" else expression
+
+    def packs(self, column: Column) -> bool:
+        return self.dialect == "duckdb" and (column.scale is not None or column.type != "float64")
+
+    def packed_beside(self, feature: Feature) -> Column | None:
+        """A column without nulls whose mean over the same frame is asked for: it brings the count along."""
+        for other in self.view.windows:
+            same = all(
+                getattr(other, name) == getattr(feature, name)
+                for name in ("window", "delay", "include_current_row")
+            )
+            if same and other.function == "mean" and other.column is not None:
+                column = self.source.column(other.column)
+                if not column.nullable and self.packs(column):
+                    return column
+        return None
+
+    def packed(self, feature: Feature, column: Column) -> str:
+        """Count and sum of a column over the feature's frame in one number; null for an empty window."""
+        shifted = f"CAST({self.exact(column)} AS HUGEINT) + CAST({2**PACKED} AS HUGEINT)"
+        return self.over(feature, "sum", self.value(shifted))
+
+    def packed_count(self, feature: Feature, column: Column) -> str:
+        """The count; half a unit is added so that a negative sum does not borrow from it."""
+        half = f"CAST({2 ** (PACKED - 1)} AS HUGEINT)"
+        return f"CAST(({self.packed(feature, column)} + {half}) >> {PACKED} AS BIGINT)"
 
     def over(self, feature: Feature, function: str, value: str) -> str:
         """An aggregate over the feature's frame, by its name in the middle SELECT."""

@@ -51,7 +51,8 @@ class Manifest:
 
     def to_json(self) -> bytes:
         """Readable JSON, stable for equal manifests."""
-        return (json.dumps(dataclasses.asdict(self), indent=1, sort_keys=True) + "\n").encode()
+        plain = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return (json.dumps(plain, indent=1, sort_keys=True) + "\n").encode()
 
     @classmethod
     def read(cls, path: Path) -> Manifest:

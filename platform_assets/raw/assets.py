@@ -102,6 +102,7 @@ def _check(
                     "failing": 0,
                     "samples": "",
                     "reason": evidence.reason,
+                    "blocking": True,
                 }
             )
         for item in found:
@@ -114,6 +115,7 @@ def _check(
                         "failing": int(item.get("failing") or 0),
                         "samples": str(item.get("samples") or ""),
                         "reason": str(item.get("reason") or ""),
+                        "blocking": bool(item.get("blocking", True)),
                     }
                 )
     text = f"all {len(verdicts)} days passed"
@@ -123,11 +125,13 @@ def _check(
     metadata: dict[str, Any] = {"days": len(verdicts), "days_not_passed": len(rows)}
     if rows:
         metadata["not_passed"] = events.table(rows[:DAYS_SHOWN])
+    # a volume without neighbours to compare with is not measured, and blocks nothing
+    blocks = severity == "critical" and any(row["blocking"] for row in rows)
     return dg.AssetCheckResult(
         asset_key=key,
         check_name=name,
         passed=not rows,
-        severity=dg.AssetCheckSeverity.ERROR if severity == "critical" else dg.AssetCheckSeverity.WARN,
+        severity=dg.AssetCheckSeverity.ERROR if blocks else dg.AssetCheckSeverity.WARN,
         description=text,
         metadata=metadata,
     )

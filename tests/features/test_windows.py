@@ -212,6 +212,32 @@ def test_whole_numbers_beyond_the_exact_range_of_floats() -> None:
     assert by_sql(view, raw).column("f0").to_pylist() == [1.0, 1.0, 1.0]
 
 
+LARGEST, SMALLEST = 2**63 - 1, -(2**63)
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        [LARGEST] * 50,
+        [SMALLEST] * 50,
+        [SMALLEST, SMALLEST, LARGEST],
+        [-1],
+        [0],
+        [-1, 1, -1],
+        [SMALLEST, 0, 0, 0],
+    ],
+    ids=["largest", "smallest", "both", "minus one", "zero", "around zero", "smallest among zeros"],
+)
+def test_count_and_mean_of_extreme_whole_numbers(numbers: list[int]) -> None:
+    """Count and sum share one number in DuckDB; neither may spill into the other."""
+    raw = raw_table([{"whole": number} for number in numbers])
+    view = view_of(ONE_DAY, {"function": "mean", "column": "whole", "window": "1d"})
+    got = by_sql(view, raw)
+    assert got.column("f0").to_pylist() == [len(numbers)] * len(numbers)
+    # the sum as a double, divided once
+    assert got.column("f1").to_pylist() == [float(sum(numbers)) / len(numbers)] * len(numbers)
+
+
 def test_row_functions() -> None:
     minutes = [0, 5 * 1440 - 1, 5 * 1440, 7 * 1440 - 1, 6 * 60 + 59, 7 * 60]  # DAY is a Monday
     raw = raw_table([{"minute": minute, "free": float(minute)} for minute in minutes])
