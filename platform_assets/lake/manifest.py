@@ -51,8 +51,10 @@ class Manifest:
 
     def to_json(self) -> bytes:
         """Readable JSON, stable for equal manifests."""
-        plain = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        return (json.dumps(plain, indent=1, sort_keys=True) + "\n").encode()
+        # a field a line: json's own indentation is written in Python and ten times slower
+        names = sorted(field.name for field in dataclasses.fields(self))
+        lines = (f' "{name}": {json.dumps(getattr(self, name), sort_keys=True)}' for name in names)
+        return ("{\n" + ",\n".join(lines) + "\n}\n").encode()
 
     @classmethod
     def read(cls, path: Path) -> Manifest:
