@@ -65,7 +65,7 @@ def changed_columns(
         for view in repository.views_of(product):
             if view.name in features:
                 relation = _cut_source(stores, repository, product, training_set, view)
-                values = _features_on(engine, repository, view, relation)
+                values = _features_on(engine, repository, product, view, relation)
                 for name in features[view.name]:
                     found[name] = _differing(sample.column(name), values.column(name))
         if product.label.column in repository.input_columns(product):
@@ -98,10 +98,14 @@ def _cut_source(
 
 
 def _features_on(
-    engine: duckdb.DuckDBPyConnection, repository: Repository, view: FeatureView, relation: str
+    engine: duckdb.DuckDBPyConnection,
+    repository: Repository,
+    product: Product,
+    view: FeatureView,
+    relation: str,
 ) -> pa.Table:
     """The view's features for each sampled row: the newest row on its cut source, as a join would take."""
-    source = repository.source(view.source)
+    source = _with_unknown_labels(repository.source(view.source), product)
     moment = _quoted(source.event_timestamp)
     newest_first = ", ".join(
         f"{_quoted(name)} DESC" for name in (source.event_timestamp, AVAILABLE_AT, *source.primary_key)
@@ -116,6 +120,15 @@ def _features_on(
             WHERE epoch_us({moment}) >= epoch_us({TIME}) - {microseconds(view.ttl)}
             QUALIFY row_number() OVER (PARTITION BY {SAMPLE} ORDER BY {newest_first}) = 1)
         SELECT {names} FROM sample LEFT JOIN newest USING ({SAMPLE}) ORDER BY {SAMPLE}""").to_arrow_table()
+
+
+def _with_unknown_labels(source: Source, product: Product) -> Source:
+    """The source as the cut rows are: a label that is not known yet is null, whatever is declared."""
+    columns = tuple(
+        column.model_copy(update={"nullable": True}) if column.name == product.label.column else column
+        for column in source.columns
+    )
+    return source.model_copy(update={"columns": columns})
 
 
 def _labels_not_known(engine: duckdb.DuckDBPyConnection, source: Source, product: Product, files: str) -> int:
