@@ -1,0 +1,95 @@
+"""What a person sees: the web UI in a real headless Chromium on a finished home."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from clinic import Clinic
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(shutil.which("chromium") is None, reason="Debian's chromium is not installed"),
+]
+
+HERE = Path(__file__).resolve().parent
+CHROMIUM = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@pytest.fixture(scope="module")
+def address(make_clinic: Callable[..., Clinic], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    clinic = make_clinic(26)
+    done = clinic.run()
+    assert done.returncode == 0, done.stdout + done.stderr
+    folder = tmp_path_factory.mktemp("web")
+    workspace = folder / "workspace.yaml"
+    workspace.write_text(
+        "load_from:\n  - python_module: {module_name: clinic_code_location, location_name: clinic, "
+        f"working_directory: {HERE}}}\n"
+    )
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    variables = clinic.environment(
+        CLINIC_DEFS=str(clinic.defs), PYTHONPATH=str(HERE), DAGSTER_HOME=str(clinic.home / "dagster")
+    )
+    log = folder / "web.log"
+    with log.open("wb") as handle:
+        server = subprocess.Popen(
+            [str(Path(sys.executable).parent / "dagster-webserver"), "-w", str(workspace), "-p", str(port)],
+            env=variables, cwd=folder, stdout=handle, stderr=subprocess.STDOUT, start_new_session=True,
+        )  # fmt: skip
+    try:
+        for _ in range(120):
+            assert server.poll() is None, log.read_text()
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/server_info", timeout=5).close()
+                break
+            except urllib.error.URLError:
+                with pytest.raises(subprocess.TimeoutExpired):
+                    server.wait(timeout=1)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        os.killpg(server.pid, 9)
+        server.wait()
+
+
+@pytest.mark.parametrize(
+    ("path", "texts"),
+    [
+        ("/asset-groups", ("appointments", "clinic_no_shows")),
+        (
+            "/assets/clinic_no_shows/promotion",
+            ("all 6 gates passed; replaces no champion", "not_worse_than_champion"),
+        ),
+        ("/assets/clinic_no_shows/evaluation_report", ("metric/roc_auc", "curve/ROC", "calibration")),
+        ("/assets/raw/appointments?view=checks", ("expected_volume", "all 26 days passed")),
+    ],
+    ids=["graph", "promotion", "evaluation", "contract"],
+)
+def test_page_shows(address: str, path: str, texts: tuple[str, ...]) -> None:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=CHROMIUM)
+        page = browser.new_page(viewport={"width": 1600, "height": 1400})
+        page.goto(address + path)
+        for text in texts:
+            page.get_by_text(text).first.wait_for(timeout=60_000)
+        browser.close()
