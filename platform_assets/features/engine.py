@@ -27,6 +27,7 @@ def duckdb_engine(memory_limit: str = MEMORY_LIMIT) -> Iterator[duckdb.DuckDBPyC
                 "memory_limit": memory_limit,
                 "temp_directory": folder,
                 "preserve_insertion_order": False,
+                "enable_progress_bar": False,
                 "autoinstall_known_extensions": False,
                 "autoload_known_extensions": False,
             }
