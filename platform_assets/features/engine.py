@@ -27,12 +27,12 @@ def duckdb_engine(memory_limit: str = MEMORY_LIMIT) -> Iterator[duckdb.DuckDBPyC
                 "memory_limit": memory_limit,
                 "temp_directory": folder,
                 "preserve_insertion_order": False,
-                "enable_progress_bar": False,
                 "autoinstall_known_extensions": False,
                 "autoload_known_extensions": False,
             }
         )
         try:
+            connection.execute("SET enable_progress_bar = false")  # drawn in notebooks and one-liners
             yield connection
         finally:
             connection.close()
