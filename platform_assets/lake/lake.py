@@ -169,9 +169,10 @@ class Table:
         file = f"data/{partition}/{digest}.parquet"
 
         def write_file(path: Path) -> None:
-            # a dictionary of numbers that hardly repeat costs twice the time and a larger file
+            # a dictionary of numbers that hardly repeat costs twice the time and a larger file; snappy
+            # writes in two thirds of the CPU of zstd, for files half as large again
             texts = [f.name for f in ordered.schema if not pa.types.is_primitive(f.type)]
-            pq.write_table(ordered, path, compression="zstd", coerce_timestamps="us", use_dictionary=texts)
+            pq.write_table(ordered, path, compression="snappy", coerce_timestamps="us", use_dictionary=texts)
 
         return self._put(
             partition,
