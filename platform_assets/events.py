@@ -62,6 +62,16 @@ def evidence_check(evidence: Evidence, name: str, asset_key: dg.AssetKey) -> dg.
     )
 
 
+def evidence_result(
+    evidence: Evidence, check_name: str, asset_key: dg.AssetKey
+) -> dg.MaterializeResult[None]:
+    """A control's materialization: the evidence, what it measured per feature, and its check."""
+    return dg.MaterializeResult(
+        metadata=evidence_metadata(evidence) | {"features": table(evidence.measured.get("features", []))},
+        check_results=[evidence_check(evidence, check_name, asset_key)],
+    )
+
+
 def range_result(
     context: dg.AssetExecutionContext,
     manifests: Sequence[Manifest],

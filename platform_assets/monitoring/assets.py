@@ -41,10 +41,6 @@ def drift_report_asset(repository: Repository, product: Product) -> dg.AssetsDef
             time.perf_counter() - started,
             f"{evidence.verdict}: {evidence.reason}",
         )
-        return dg.MaterializeResult(
-            metadata=events.evidence_metadata(evidence)
-            | {"features": events.table(evidence.measured.get("features", []))},
-            check_results=[events.evidence_check(evidence, DRIFT_CHECK, key)],
-        )
+        return events.evidence_result(evidence, DRIFT_CHECK, key)
 
     return drift_report

@@ -91,11 +91,7 @@ def parity_report_asset(repository: Repository, product: Product) -> dg.AssetsDe
             time.perf_counter() - started,
             f"{evidence.verdict}: {evidence.reason}",
         )
-        return dg.MaterializeResult(
-            metadata=events.evidence_metadata(evidence)
-            | {"features": events.table(evidence.measured.get("features", []))},
-            check_results=[events.evidence_check(evidence, PARITY_CHECK, key)],
-        )
+        return events.evidence_result(evidence, PARITY_CHECK, key)
 
     return parity_report
 
