@@ -73,7 +73,7 @@ def keep_choices(
 ) -> None:
     """Remember which folder a source is read from and which file declares a product."""
     kept = _read_choices(home)
-    sources, products = kept.get("sources", {}), kept.get("products", {})
+    sources, products = dict(kept.get("sources", {})), dict(kept.get("products", {}))
     chosen = {name: variables[name] for name in SOURCE_VARIABLES if variables.get(name)}
     sources.pop(source, None)
     products.pop(product, None)

@@ -1,0 +1,30 @@
+"""What one run was told is what the next process sees."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from platform_assets.environments import environment, keep_choices
+from platform_assets.home import Home
+
+
+def keep(home: Path, product_file: Path | None, **variables: str) -> None:
+    keep_choices(
+        Home.at(home), source="payments", variables=variables, product="card_fraud", product_file=product_file
+    )
+
+
+def test_choices_follow_the_newest_run(tmp_path: Path) -> None:
+    home, first, second = tmp_path / "home", tmp_path / "a.yaml", tmp_path / "b.yaml"
+    for path in (first, second):
+        path.write_text("")
+    variables = {"PLATFORM_HOME": str(home)}
+    keep(home, None, PLATFORM_SOURCE=str(tmp_path))
+    assert environment(variables).source_variables("payments") == {"PLATFORM_SOURCE": str(tmp_path)}
+    keep(home, first, PLATFORM_SOURCE=str(tmp_path))
+    assert environment(variables).products == (first,)
+    keep(home, second)
+    assert environment(variables).products == (second,)
+    assert environment(variables).source_variables("payments") == {}
+    keep(home, None)
+    assert environment(variables).products == ()
