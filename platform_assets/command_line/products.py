@@ -34,6 +34,11 @@ def find_product(name_or_file: str | None) -> tuple[Product, Repository, Path | 
     return product, product_repository(product, found[wanted]), outside
 
 
+def default_file() -> Path:
+    """The `defs.yaml` of the packaged product that runs when none is named."""
+    return next(path for path in packaged_files() if path.parent.name == DEFAULT)
+
+
 def packaged_files() -> list[Path]:
     """The `defs.yaml` of every packaged product."""
     root = Path(__file__).resolve().parent.parent / "defs"

@@ -36,7 +36,7 @@ def add_parser(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run until nothing is open; 0 when every requested run went well (a refused promotion is one)."""
-    from platform_assets.command_line.products import find_product
+    from platform_assets.command_line.products import default_file, find_product
 
     started = time.perf_counter()
     variables = dict(os.environ)
@@ -45,7 +45,8 @@ def run(arguments: argparse.Namespace) -> int:
     home = environment().home
     _show_progress()
     prepare(home)
-    product, repository, file = find_product(arguments.product)
+    # without a word about it, the packaged product: not one that an earlier run was given
+    product, repository, file = find_product(arguments.product or str(default_file()))
     _check_before_running(product)
     keep_choices(home, source=product.source, variables=variables, product=product.name, product_file=file)
 

@@ -20,6 +20,7 @@ from platform_assets.declaration.repository import Repository
 from platform_assets.declaration.source import Source
 from platform_assets.errors import PlatformError
 from platform_assets.evidence.evidence import Evidence, Verdict
+from platform_assets.features.availability import availability_column
 from platform_assets.features.independent import DAY, NotMeasuredError, independent_features, micros
 from platform_assets.features.reach import raw_days
 from platform_assets.lake.digest import document_digest
@@ -159,7 +160,9 @@ def _expected(
 
     raw = _raw_rows(stores, source, entity, view, training_set, rows, among)
     when = micros(rows, source.event_timestamp)
-    chosen = _newest_known(source, entity, raw, rows, microseconds(view.ttl))
+    reading = str(training_set.notes.get("reading", "as_known_now"))
+    available = availability_column(source, reading)
+    chosen = _newest_known(source, entity, raw, rows, microseconds(view.ttl), available)
     _check_reach(source, view, training_set, when, micros(raw, source.event_timestamp), chosen)
     some = chosen >= 0
     computed = independent_features(source, entity, view, raw, raw.take(pa.array(chosen[some])))
@@ -200,12 +203,14 @@ def _raw_rows(
     return pa.concat_tables(parts)
 
 
-def _newest_known(source: Source, entity: Entity, raw: pa.Table, rows: pa.Table, ttl: int) -> Integers:
+def _newest_known(
+    source: Source, entity: Entity, raw: pa.Table, rows: pa.Table, ttl: int, available: str
+) -> Integers:
     """Index of the raw row that each row takes its features from; -1 for none."""
     import numpy as np
 
-    when, known = micros(raw, source.event_timestamp), micros(raw, AVAILABLE_AT)
-    has_availability = ~raw.column(AVAILABLE_AT).combine_chunks().is_null().to_numpy(zero_copy_only=False)
+    when, known = micros(raw, source.event_timestamp), micros(raw, available)
+    has_availability = ~raw.column(available).combine_chunks().is_null().to_numpy(zero_copy_only=False)
     of: dict[Any, list[tuple[int, int, int]]] = {}
     for index, name in enumerate(raw.column(entity.join_key).to_pylist()):
         if name is not None and has_availability[index]:
@@ -218,10 +223,10 @@ def _newest_known(source: Source, entity: Entity, raw: pa.Table, rows: pa.Table,
         zip(names, micros(rows, source.event_timestamp).tolist(), strict=True)
     ):
         events = of.get(name, [])
-        for event, available, index in reversed(events[: bisect_right(events, t, key=lambda item: item[0])]):
+        for event, known_at, index in reversed(events[: bisect_right(events, t, key=lambda item: item[0])]):
             if event < t - ttl:
                 break
-            if available <= t:
+            if known_at <= t:
                 chosen[number] = index
                 break
     return chosen

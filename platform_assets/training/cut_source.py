@@ -10,12 +10,13 @@ from platform_assets.declaration.feature_view import FeatureView
 from platform_assets.declaration.product import Product
 from platform_assets.declaration.repository import Repository
 from platform_assets.declaration.source import Source
+from platform_assets.features.availability import availability_column
 from platform_assets.features.engine import duckdb_engine, parquet_files
 from platform_assets.features.reach import raw_days
 from platform_assets.features.window_sql import view_sql
 from platform_assets.lake.manifest import Manifest
 from platform_assets.stores import Stores
-from platform_assets.training.training_rows import availability_column, features_read
+from platform_assets.training.training_rows import features_read
 from platform_assets.vocabulary import AVAILABLE_AT, feature_table, raw_table
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def _cut_source(
     days = [day for day in training_set.inputs[feature_table(view.name)] if day <= last]
     files = _raw_files(stores, source, training_set, raw_days(days, view, start=source.start))
     moment = _quoted(source.event_timestamp)
-    available = _quoted(availability_column(source, product))
+    available = _quoted(availability_column(source, product.split.reading))
     columns = ", ".join(
         f"{_known_label(source, product)} AS {_quoted(name)}"
         if name == product.label.column

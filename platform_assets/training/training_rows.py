@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from platform_assets.declaration.product import Product
 from platform_assets.declaration.repository import Repository
-from platform_assets.declaration.source import Source
 from platform_assets.errors import DeclarationError, TrainingError
+from platform_assets.features.availability import availability_column
 from platform_assets.training.known_entities import known_rows
 from platform_assets.training.split import SplitDays
 from platform_assets.vocabulary import AVAILABLE_AT
@@ -41,16 +41,6 @@ def columns_of(repository: Repository, product: Product) -> tuple[str, ...]:
     return tuple(
         dict.fromkeys((*source.primary_key, source.event_timestamp, *keys, *inputs, product.label.column))
     )
-
-
-def availability_column(source: Source, product: Product) -> str:
-    """Column that says from when a row counts, in the reading the product's split declares.
-
-    *As known now* reads history as it has been repaired: a corrected row stands where it happened,
-    unless the source itself declares when rows became known. *As known then* goes by arrival.
-    """
-    by_arrival = product.split.reading == "as_known_then" or source.available_at is not None
-    return AVAILABLE_AT if by_arrival else source.event_timestamp
 
 
 def features_read(repository: Repository, product: Product) -> dict[str, tuple[str, ...]]:
@@ -177,7 +167,7 @@ def _join(
             paths=tuple(feature_files[name]),
             join_key=repository.entity(repository.feature_view(name).entity).join_key,
             event_timestamp=source.event_timestamp,
-            available_at=availability_column(source, product),
+            available_at=availability_column(source, product.split.reading),
             features=features,
             ttl=repository.feature_view(name).ttl,
         )

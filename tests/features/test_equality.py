@@ -156,7 +156,10 @@ def house(folder: Path, late: int = 0) -> House:
     joined = as_of_join(rows, views, event_timestamp="placed")
     manifest = stores.lake.table(product_table("returns", "training_set")).write(
         "split", joined, key=["order"], code_version="1", inputs=inputs, cause="test",
-        notes={"views": {view.name: view.code_version for view in (SPENDING, CALENDAR)}},
+        notes={
+            "views": {view.name: view.code_version for view in (SPENDING, CALENDAR)},
+            "reading": "as_known_then",
+        },
     )  # fmt: skip
     return House(stores, manifest)
 

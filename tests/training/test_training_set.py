@@ -16,6 +16,7 @@ import pytest
 
 from platform_assets.errors import Blocked, DeclarationError, TrainingError
 from platform_assets.evidence.evidence import Verdict
+from platform_assets.features.equality import feature_equality
 from platform_assets.training.leakage import leakage_guard
 from platform_assets.training.training_set import (
     expected_training_inputs,
@@ -296,5 +297,7 @@ def test_a_correction_counts_as_known_now_and_not_as_known_then(bank) -> None:
     assert now.equals(before)
     guard = leakage_guard(bank.stores, bank.repository, bank.product, bank.training_set())
     assert guard.verdict is Verdict.PASSED, guard.reason
+    equality = feature_equality(bank.stores, bank.repository, bank.product, bank.training_set())
+    assert equality.verdict is Verdict.PASSED, equality.reason
     then = bank.declaring(split={"reading": "as_known_then"})
     assert then.training_set().notes["arrived_later_rows"] == rows.num_rows
