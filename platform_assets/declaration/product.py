@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from datetime import date, timedelta
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field, model_validator
 
 from platform_assets.declaration.compute import Compute
 from platform_assets.declaration.declared import Declared, fingerprint_of
 from platform_assets.declaration.duration import Duration
+from platform_assets.declaration.estimator import Estimator
 from platform_assets.declaration.gate import Gate, gates_are_complete
 from platform_assets.declaration.metric import Metric
 from platform_assets.declaration.monitor import DriftMonitor
@@ -45,15 +46,6 @@ class Split(Declared):
         if (self.kind == "fixed") != (self.train_start is not None):
             raise ValueError("split: train_start is needed by kind fixed, and only there")
         return self
-
-
-class Estimator(Declared):
-    """A scikit-learn compatible class, by import path."""
-
-    path: str = Field(pattern=r"^[A-Za-z_][\w]*(\.[A-Za-z_]\w*)+$")
-    parameters: dict[str, Any] = Field(default_factory=dict)
-    seed: int = 0
-    preprocessing: tuple[Literal["standardise", "impute_median"], ...] = ()
 
 
 class Schedule(Declared):

@@ -8,7 +8,7 @@ import inspect
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from platform_assets.declaration.product import Estimator
+from platform_assets.declaration.estimator import Estimator
 from platform_assets.errors import DeclarationError, TrainingError, UnknownName
 
 if TYPE_CHECKING:

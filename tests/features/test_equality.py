@@ -14,9 +14,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
+from platform_assets.declaration.estimator import Estimator
 from platform_assets.declaration.feature_view import Entity, Feature, FeatureView
 from platform_assets.declaration.gate import FeatureEquality
-from platform_assets.declaration.product import Estimator, Label, Product, Split
+from platform_assets.declaration.product import Label, Product, Split
 from platform_assets.declaration.repository import Repository
 from platform_assets.declaration.source import Column, Source
 from platform_assets.evidence.evidence import Verdict

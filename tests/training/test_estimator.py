@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from platform_assets.declaration.product import Estimator
+from platform_assets.declaration.estimator import Estimator
 from platform_assets.errors import DeclarationError, LakeError, TrainingError
 from platform_assets.home import Home
 from platform_assets.stores import Stores
