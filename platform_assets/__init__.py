@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from platform_assets.components.location import code_location
     from platform_assets.components.model_product import ModelProduct, product_definitions, read_product
     from platform_assets.declaration.compute import Compute
+    from platform_assets.declaration.estimator import Estimator
     from platform_assets.declaration.feature_view import Entity, Feature, FeatureView
     from platform_assets.declaration.gate import (
         ContractHolds,
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     )
     from platform_assets.declaration.metric import Metric
     from platform_assets.declaration.monitor import DriftMonitor
-    from platform_assets.declaration.product import Estimator, Label, Product, Schedule, Split
+    from platform_assets.declaration.product import Label, Product, Schedule, Split
     from platform_assets.declaration.repository import Repository, read_repository
     from platform_assets.declaration.source import Column, Source, Volume
     from platform_assets.definitions import build_definitions
@@ -55,6 +56,7 @@ _MODULES = {
     "components.location": ("code_location",),
     "components.model_product": ("ModelProduct", "product_definitions", "read_product"),
     "declaration.compute": ("Compute",),
+    "declaration.estimator": ("Estimator",),
     "declaration.feature_view": ("Entity", "Feature", "FeatureView"),
     "declaration.gate": (
         "ContractHolds",
@@ -66,7 +68,7 @@ _MODULES = {
     ),
     "declaration.metric": ("Metric",),
     "declaration.monitor": ("DriftMonitor",),
-    "declaration.product": ("Estimator", "Label", "Product", "Schedule", "Split"),
+    "declaration.product": ("Label", "Product", "Schedule", "Split"),
     "declaration.repository": ("Repository", "read_repository"),
     "declaration.source": ("Column", "Source", "Volume"),
     "definitions": ("build_definitions",),
