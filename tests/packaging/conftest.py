@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from commands import CHECKOUT, succeed
 
-CHECKOUT = Path(__file__).resolve().parents[2]
 # a stale build/ or egg-info of a developer must not get in
 UNTRACKED = shutil.ignore_patterns("__pycache__", "build", "*.egg-info", ".*")
-
-
-def succeed(*command: str, cwd: Path, **variables: str) -> str:
-    """Run a command to its end; its output, or an AssertionError with all it said."""
-    done = subprocess.run(command, cwd=cwd, env={**os.environ, **variables}, capture_output=True, text=True)
-    assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
-    return done.stdout
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import CHECKOUT, succeed
+from commands import CHECKOUT, succeed
 from mypy.find_sources import create_source_list
 from mypy.fscache import FileSystemCache
 from mypy.modulefinder import FindModuleCache, SearchPaths

@@ -9,7 +9,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from conftest import CHECKOUT, succeed
+from commands import CHECKOUT, succeed
 from mypy.fscache import FileSystemCache
 from mypy.modulefinder import FindModuleCache, SearchPaths
 from mypy.options import Options
