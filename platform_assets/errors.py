@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Self
 
 
 class PlatformError(Exception):
@@ -22,25 +23,39 @@ class PlatformError(Exception):
 
 
 class DeclarationError(PlatformError):
-    """A declaration is wrong; nothing has run."""
+    """A declaration is wrong; nothing has run.
+
+    `location` is where in the declaration, outermost field first, for whoever knows the file.
+    """
+
+    location: tuple[str | int, ...] = ()
+
+    def at(self, *location: str | int) -> Self:
+        """The same error, told where."""
+        self.location = location
+        return self
 
 
 class UnknownName(DeclarationError):
     """A name that nothing answers to."""
 
     @classmethod
-    def among(cls, kind: str, name: str, available: Iterable[str]) -> UnknownName:
-        """Name the nearest existing name.
+    def among(cls, kind: str, name: str, available: Iterable[str], *, listed: int = 20) -> UnknownName:
+        """Name the nearest existing name; when none is near, the first `listed` of them.
 
         >>> str(UnknownName.among("feature view", "usr_stats", ["user_stats"]))
         "no feature view 'usr_stats'; did you mean 'user_stats'?"
         """
         names = sorted(available)
-        near = difflib.get_close_matches(name, names, n=1)
+        folded = {known.lower(): known for known in reversed(names)}
+        near = [folded[found] for found in difflib.get_close_matches(name.lower(), folded, n=1)]
         if near:
             hint = f"; did you mean {near[0]!r}?"
+        elif names and listed:
+            more = f" and {len(names) - listed} more" if len(names) > listed else ""
+            hint = f"; there are: {', '.join(names[:listed])}{more}"
         elif names:
-            hint = f"; there are: {', '.join(names)}"
+            hint = ""
         else:
             hint = "; none is declared"
         return cls(f"no {kind} {name!r}{hint}")

@@ -36,7 +36,12 @@ def find_product(name_or_file: str | None) -> tuple[Product, Repository, Path | 
 
 def default_file() -> Path:
     """The `defs.yaml` of the packaged product that runs when none is named."""
-    return next(path for path in packaged_files() if path.parent.name == DEFAULT)
+    return packaged_file(DEFAULT)
+
+
+def packaged_file(name: str) -> Path:
+    """The `defs.yaml` of a packaged product."""
+    return next(path for path in packaged_files() if path.parent.name == name)
 
 
 def packaged_files() -> list[Path]:

@@ -18,6 +18,7 @@ from platform_assets.command_line.dagster_home import prepare
 from platform_assets.declaration.product import Product
 from platform_assets.declaration.repository import Repository
 from platform_assets.environments import environment, keep_choices
+from platform_assets.errors import DeclarationError
 from platform_assets.stores import Stores
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def add_parser(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run until nothing is open; 0 when every requested run went well (a refused promotion is one)."""
-    from platform_assets.command_line.products import default_file, find_product
+    from platform_assets.command_line.products import default_file, find_product, packaged_file
 
     started = time.perf_counter()
     variables = dict(os.environ)
@@ -47,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
     prepare(home)
     # without a word about it, the packaged product: not one that an earlier run was given
     product, repository, file = find_product(arguments.product or str(default_file()))
-    _check_before_running(product)
+    _check_before_running(product, file or packaged_file(product.name))
     keep_choices(home, source=product.source, variables=variables, product=product.name, product_file=file)
 
     import dagster as dg
@@ -160,11 +161,15 @@ def _execute(
     return f"{request.stage}{span} failed (run {result.run_id})"
 
 
-def _check_before_running(product: Product) -> None:
+def _check_before_running(product: Product, file: Path) -> None:
     """What loading the code location may not import is looked at here, before anything runs."""
+    from platform_assets.declaration.yaml_reader import located
     from platform_assets.training.estimator import build_pipeline
 
-    build_pipeline(product.estimator)
+    try:
+        build_pipeline(product.estimator)
+    except DeclarationError as error:
+        raise located(error, file, "attributes") from None
 
 
 def _daily_tables(product: Product) -> Mapping[Any, str]:

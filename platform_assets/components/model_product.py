@@ -12,7 +12,7 @@ from platform_assets.components.repositories import product_folders, repository
 from platform_assets.components.shared_assets import source_definitions
 from platform_assets.declaration.product import Product
 from platform_assets.declaration.repository import Repository
-from platform_assets.declaration.yaml_reader import read_yaml
+from platform_assets.declaration.yaml_reader import located, read_yaml
 from platform_assets.environments import environment
 from platform_assets.errors import DeclarationError
 from platform_assets.evaluation.assets import evaluation_report_asset
@@ -52,7 +52,7 @@ class ModelProduct(dg.Component):
 
 def read_product(path: Path) -> Product:
     """A product from a `defs.yaml`; DeclarationError with file and line of every mistake."""
-    return read_yaml(path, Product, inside="attributes")
+    return read_yaml(path, Product, inside="attributes", component="platform_assets.components.ModelProduct")
 
 
 def product_repository(product: Product, file: Path | None) -> Repository:
@@ -61,7 +61,9 @@ def product_repository(product: Product, file: Path | None) -> Repository:
     try:
         declared.check_product(product)
     except DeclarationError as error:
-        raise type(error)(f"{file or product.name}: {error}") from None
+        if file is None:
+            raise type(error)(f"{product.name}: {error}") from None
+        raise located(error, file, "attributes") from None
     return declared
 
 

@@ -22,7 +22,10 @@ def repository(*more: Path) -> Repository:
     folders = shared_folders()
     folders += tuple(folder for folder in more if folder not in folders and folder.is_dir())
     stamps = tuple(
-        (str(path), path.stat().st_mtime_ns) for folder in folders for path in sorted(folder.glob("*.yaml"))
+        (str(path), path.stat().st_mtime_ns)
+        for folder in folders
+        for pattern in ("*.yaml", "*.json", "contracts/*.json")
+        for path in sorted(folder.glob(pattern))
     )
     return _read(folders, stamps)
 

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from platform_assets.declaration.compute import Compute
 from platform_assets.declaration.declared import Declared
 from platform_assets.declaration.duration import Duration
+from platform_assets.declaration.owner import Owner
 
 WINDOW_FUNCTIONS = ("count", "sum", "mean", "min", "max")
 ROW_FUNCTIONS = ("weekend", "hour_at_most", "value")
@@ -76,7 +77,7 @@ class FeatureView(Declared):
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
     description: str = ""
-    owners: tuple[str, ...] = Field(min_length=1)
+    owners: tuple[Owner, ...] = Field(min_length=1)
     source: str
     entity: str
     version: int = Field(default=1, ge=1)
@@ -103,5 +104,6 @@ class FeatureView(Declared):
     def _names_are_unique(self) -> FeatureView:
         names = self.feature_names
         if len(set(names)) != len(names):
-            raise ValueError(f"feature view {self.name!r}: a feature is declared twice")
+            twice = sorted({name for name in names if names.count(name) > 1})
+            raise ValueError(f"features: declared twice: {', '.join(twice)}")
         return self

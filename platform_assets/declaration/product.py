@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import re
 from datetime import date, timedelta
 from typing import Literal
+from zoneinfo import available_timezones
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from platform_assets.declaration.compute import Compute
+from platform_assets.declaration.cron import check_cron
 from platform_assets.declaration.declared import Declared, fingerprint_of
 from platform_assets.declaration.duration import Duration
 from platform_assets.declaration.estimator import Estimator
 from platform_assets.declaration.gate import Gate, gates_are_complete
 from platform_assets.declaration.metric import Metric
 from platform_assets.declaration.monitor import DriftMonitor
+from platform_assets.declaration.owner import Owner
+from platform_assets.errors import UnknownName
 
 
 class Label(Declared):
@@ -57,14 +60,17 @@ class Schedule(Declared):
         default=timedelta(hours=1), description="What stays red is asked again after this long."
     )
 
-    @model_validator(mode="after")
-    def _cron_has_five_fields(self) -> Schedule:
-        if len(self.cron.split()) != 5:
-            raise ValueError(f"schedule: expected a cron line of five fields, not {self.cron!r}")
-        return self
+    @field_validator("cron")
+    @classmethod
+    def _cron_is_one(cls, line: str) -> str:
+        return check_cron(line)
 
-
-OWNER = re.compile(r"^(team:[\w .-]+|[^@\s]+@[^@\s]+\.[^@\s]+)$")
+    @field_validator("time_zone")
+    @classmethod
+    def _time_zone_exists(cls, name: str) -> str:
+        if name != "UTC" and name not in available_timezones():
+            raise ValueError(str(UnknownName.among("time zone", name, available_timezones(), listed=0)))
+        return name
 
 
 class Product(Declared):
@@ -72,7 +78,7 @@ class Product(Declared):
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
     description: str = ""
-    owners: tuple[str, ...] = Field(min_length=1)
+    owners: tuple[Owner, ...] = Field(min_length=1)
     source: str
     contract: str | None = Field(
         default=None, description="The contract the squad relies on; must be the source's own."
@@ -94,21 +100,21 @@ class Product(Declared):
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Product:
-        for owner in self.owners:
-            if not OWNER.match(owner):
-                raise ValueError(f"owners: expected team:<name> or an e-mail address, not {owner!r}")
         for view in {name.split(":")[0] for name in self.inputs if ":" in name}:
             if view not in self.feature_views:
-                raise ValueError(f"inputs: {view!r} is not among feature_views {list(self.feature_views)}")
+                near = UnknownName.among("view", view, self.feature_views)
+                raise ValueError(f"inputs: {near} (inputs take views that feature_views names)")
         names = [metric.key for metric in self.metrics]
         if len(set(names)) != len(names):
-            raise ValueError("metrics: one is declared twice")
+            twice = sorted({name for name in names if names.count(name) > 1})
+            raise ValueError(f"metrics: declared twice: {', '.join(twice)}")
         gates_are_complete(self.gates, names)
         for asset in self.compute:
             if asset not in PRODUCT_ASSETS:
-                raise ValueError(f"compute: no asset {asset!r}; there are: {', '.join(PRODUCT_ASSETS)}")
+                raise ValueError(f"compute: {UnknownName.among('asset', asset, PRODUCT_ASSETS)}")
         if self.split.remove_known and self.split.remove_known not in self.entities:
-            raise ValueError(f"split.remove_known: {self.split.remove_known!r} is not among entities")
+            near = UnknownName.among("entity of the product", self.split.remove_known, self.entities)
+            raise ValueError(f"split.remove_known: {near}")
         return self
 
     @property

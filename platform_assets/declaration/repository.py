@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import difflib
+import json
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,7 +15,8 @@ from platform_assets.declaration.declared import Declared
 from platform_assets.declaration.feature_view import Entity, FeatureView
 from platform_assets.declaration.product import Product
 from platform_assets.declaration.source import Source
-from platform_assets.declaration.yaml_reader import read_yaml
+from platform_assets.declaration.yaml_document import Document
+from platform_assets.declaration.yaml_reader import read_located
 from platform_assets.errors import DeclarationError, UnknownName
 
 T = TypeVar("T")
@@ -69,46 +72,72 @@ class Repository:
         return tuple(names)
 
     def check_product(self, product: Product) -> None:
-        """Raise UnknownName or DeclarationError unless every name of a product exists."""
-        source = self.source(product.source)
+        """Raise UnknownName or DeclarationError, with its place, unless every name of a product exists."""
+        source = _at(self.source, product.source, "source")
         if product.contract is not None and product.contract != source.contract:
             raise DeclarationError(
                 f"product {product.name!r}: contract {product.contract!r} is not the contract of "
                 f"source {source.name!r}, which is {source.contract!r}"
-            )
-        for name in product.entities:
-            self.entity(name)
-        for view in self.views_of(product):
+            ).at("contract")
+        for number, name in enumerate(product.entities):
+            _at(self.entity, name, "entities", number)
+        for number, name in enumerate(product.feature_views):
+            view = _at(self.feature_view, name, "feature_views", number)
             if view.source != product.source:
                 raise DeclarationError(
                     f"product {product.name!r}: feature view {view.name!r} is computed from source "
                     f"{view.source!r}, not from {product.source!r}"
-                )
+                ).at("feature_views", number)
             if view.entity not in product.entities:
                 raise DeclarationError(
                     f"product {product.name!r}: feature view {view.name!r} is about entity "
-                    f"{view.entity!r}, which is missing from entities"
-                )
-        for column in filter(None, (product.label.column, product.label.available_at)):
-            if column not in source.column_names:
-                raise UnknownName.among("label column", column, source.column_names)
-        for name in product.inputs:
+                    f"{view.entity!r}, which is missing from entities; add it there"
+                ).at("entities")
+        label = product.label
+        for field_name, column in (("column", label.column), ("available_at", label.available_at)):
+            if column is not None and column not in source.column_names:
+                raise UnknownName.among("label column", column, source.column_names).at("label", field_name)
+        self._check_inputs(product, source)
+        entities: list[tuple[tuple[str | int, ...], str | None]] = [
+            (("split", "remove_known"), product.split.remove_known),
+            *((("metrics", n), getattr(item, "entity", None)) for n, item in enumerate(product.metrics)),
+            *((("gates", n), getattr(item, "entity", None)) for n, item in enumerate(product.gates)),
+        ]
+        for place, entity in entities:
+            if entity is not None and entity not in product.entities:
+                raise UnknownName.among("entity of the product", entity, product.entities).at(*place)
+
+    def _check_inputs(self, product: Product, source: Source) -> None:
+        for number, name in enumerate(product.inputs):
             if ":" in name:
                 view_name, feature = name.split(":", 1)
                 names = self.feature_view(view_name).feature_names
                 if feature not in names:
-                    raise UnknownName.among(f"feature of view {view_name!r}", feature, names)
+                    raise UnknownName.among(f"feature of view {view_name!r} called", feature, names).at(
+                        "inputs", number
+                    )
             elif name not in product.feature_views and name not in source.column_names:
-                raise UnknownName.among("input", name, (*source.column_names, *product.feature_views))
+                raise UnknownName.among("input", name, (*source.column_names, *product.feature_views)).at(
+                    "inputs", number
+                )
+            elif name == product.label.column:
+                raise DeclarationError(
+                    f"product {product.name!r}: input {name!r} is the label itself, not known when a row "
+                    f"is scored; take it out of inputs"
+                ).at("inputs", number)
         columns = self.input_columns(product)
         twice = sorted({name for name in columns if columns.count(name) > 1})
         if twice:
-            raise DeclarationError(f"product {product.name!r}: inputs named twice: {', '.join(twice)}")
-        entities = {product.split.remove_known, *(getattr(m, "entity", None) for m in product.metrics)}
-        entities |= {getattr(gate, "entity", None) for gate in product.gates}
-        for name in sorted(filter(None, entities)):
-            if name not in product.entities:
-                raise UnknownName.among("entity of the product", name, product.entities)
+            raise DeclarationError(f"product {product.name!r}: inputs named twice: {', '.join(twice)}").at(
+                "inputs"
+            )
+
+
+def _at(find: Callable[[str], T], name: str, *location: str | int) -> T:
+    try:
+        return find(name)
+    except DeclarationError as error:
+        raise error.at(*location) from None
 
 
 def _named(kind: str, name: str, among: Mapping[str, T]) -> T:
@@ -119,50 +148,77 @@ def _named(kind: str, name: str, among: Mapping[str, T]) -> T:
 
 def read_repository(folders: Iterable[Path]) -> Repository:
     """Read every `*.yaml` directly in the folders, in name order, and cross-check the names."""
-    sources: dict[str, Source] = {}
-    entities: dict[str, Entity] = {}
-    views: dict[str, FeatureView] = {}
+    found: dict[str, dict[str, Any]] = {field_name: {} for field_name in _KINDS}
     where: dict[str, Path] = {}
-    files: dict[str, Path] = {}
+    places: dict[tuple[str, str], tuple[Document, int]] = {}
     for folder in folders:
         for path in sorted(Path(folder).glob("*.yaml")):
             if path.name == "feature_store.yaml":
                 continue  # Feast's own settings, not a declaration
-            read = read_yaml(path, RepositoryFile)
-            kinds: tuple[tuple[str, dict[str, Any], tuple[Any, ...]], ...] = (
-                ("source", sources, read.sources),
-                ("entity", entities, read.entities),
-                ("feature view", views, read.feature_views),
-            )
-            for kind, among, found in kinds:
-                for item in found:
-                    key = f"{kind} {item.name}"
-                    if key in files and files[key] != path:
+            read, document = read_located(path, RepositoryFile)
+            for field_name, kind in _KINDS.items():
+                for number, item in enumerate(getattr(read, field_name)):
+                    place = (field_name, item.name)
+                    if place in places:
+                        first, index = places[place]
                         raise DeclarationError(
-                            f"{path}: {kind} {item.name!r} is also declared in {files[key]}"
+                            document.told(
+                                f"{kind} {item.name!r} is also declared in {first.path}:"
+                                f"{first.line(field_name, index)}; rename or remove one",
+                                field_name,
+                                number,
+                            )
                         )
-                    files[key] = path
-                    among[item.name] = item
-                    if kind == "source":
+                    places[place] = (document, number)
+                    found[field_name][item.name] = item
+                    if field_name == "sources":
                         where[item.name] = path.parent
-    repository = Repository(sources, entities, views, where)
-    for view in views.values():
-        _check_view(repository, view, files[f"feature view {view.name}"])
+    repository = Repository(found["sources"], found["entities"], found["feature_views"], where)
+    for (field_name, name), (document, number) in places.items():
+        try:
+            if field_name == "sources":
+                _check_contract(repository, repository.sources[name])
+            elif field_name == "feature_views":
+                _check_view(repository, repository.feature_views[name])
+        except DeclarationError as error:
+            told = f"{_KINDS[field_name]} {name!r}: {error}"
+            line = document.line(field_name, number, *error.location)
+            raise type(error)(f"{document.path}:{line}: {told}") from None
     return repository
 
 
-def _check_view(repository: Repository, view: FeatureView, path: Path) -> None:
+_KINDS = {"sources": "source", "entities": "entity", "feature_views": "feature view"}
+
+
+def _check_contract(repository: Repository, source: Source) -> None:
+    """The suite exists and names columns of the source; what it expects is the contract's own affair."""
+    path = repository.contract_path(source)
     try:
-        source = repository.source(view.source)
-        entity = repository.entity(view.entity)
-        if entity.join_key not in source.column_names:
+        suite = json.loads(path.read_text(encoding="utf-8"))
+        expectations = [dict(item["kwargs"]) for item in suite["expectations"]]
+    except FileNotFoundError:
+        near = difflib.get_close_matches(path.name, [p.name for p in path.parent.glob("*.json")], n=1)
+        hint = f"did you mean {near[0]!r}?" if near else "write the suite, or put its path right"
+        raise DeclarationError(f"contract: there is no file {path}; {hint}").at("contract") from None
+    except (OSError, ValueError, TypeError, KeyError):
+        return  # its verdict is UNKNOWN, which is shown as a check of its own and never passes
+    for item in expectations:
+        columns = [item[key] for key in ("column", "column_A", "column_B") if key in item]
+        for column in (*columns, *(item.get("column_list") or ())):
+            if column not in source.column_names:
+                error = UnknownName.among("column", str(column), source.column_names)
+                raise UnknownName(f"contract {path}: {error}").at("contract")
+
+
+def _check_view(repository: Repository, view: FeatureView) -> None:
+    source = _at(repository.source, view.source, "source")
+    entity = _at(repository.entity, view.entity, "entity")
+    if entity.join_key not in source.column_names:
+        raise UnknownName.among(
+            f"column for the join key of entity {entity.name!r} called", entity.join_key, source.column_names
+        ).at("entity")
+    for number, feature in enumerate(view.features):
+        if feature.column is not None and feature.column not in source.column_names:
             raise UnknownName.among(
-                f"join key of entity {entity.name!r}", entity.join_key, source.column_names
-            )
-        for feature in view.features:
-            if feature.column is not None and feature.column not in source.column_names:
-                raise UnknownName.among(
-                    f"column of feature {feature.name!r}", feature.column, source.column_names
-                )
-    except DeclarationError as error:
-        raise type(error)(f"{path}: feature view {view.name!r}: {error}") from None
+                f"column for feature {feature.name!r} called", feature.column, source.column_names
+            ).at("features", number, "column")

@@ -9,6 +9,8 @@ from pydantic import Field, model_validator
 
 from platform_assets.declaration.compute import Compute
 from platform_assets.declaration.declared import Declared
+from platform_assets.declaration.owner import Owner
+from platform_assets.errors import UnknownName
 
 ColumnType = Literal["int64", "float64", "string", "bool", "timestamp"]
 
@@ -49,7 +51,7 @@ class Source(Declared):
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
     description: str = ""
-    owners: tuple[str, ...] = Field(min_length=1)
+    owners: tuple[Owner, ...] = Field(min_length=1)
     kind: Literal["folder", "generator"] = "folder"
     location: str | None = Field(default=None, description="Folder; relative to the declaring file.")
     format: Literal["parquet", "csv"] = "parquet"
@@ -85,7 +87,9 @@ class Source(Declared):
     def _names_exist(self) -> Source:
         names = self.column_names
         if len(set(names)) != len(names):
-            raise ValueError(f"source {self.name!r}: a column is declared twice")
+            raise ValueError(
+                f"columns: declared twice: {', '.join(sorted({n for n in names if names.count(n) > 1}))}"
+            )
         for field, wanted in (
             ("primary_key", self.primary_key),
             ("event_timestamp", (self.event_timestamp,)),
@@ -93,15 +97,15 @@ class Source(Declared):
         ):
             for name in wanted:
                 if name not in names:
-                    raise ValueError(
-                        f"source {self.name!r}: {field} names {name!r}, which is not among "
-                        f"its columns ({', '.join(names)})"
-                    )
-        for moment in (self.event_timestamp, self.available_at):
+                    raise ValueError(f"{field}: {UnknownName.among('column', name, names)}")
+        for field, moment in (("event_timestamp", self.event_timestamp), ("available_at", self.available_at)):
             if moment and self.column(moment).type != "timestamp":
-                raise ValueError(f"source {self.name!r}: column {moment!r} must be a timestamp")
+                raise ValueError(
+                    f"{field}: column {moment!r} is declared {self.column(moment).type}; a moment is a "
+                    f"column of type timestamp"
+                )
         if self.kind == "folder" and not self.location:
-            raise ValueError(f"source {self.name!r}: kind folder needs a location")
+            raise ValueError("location: kind folder needs a location")
         if self.end is not None and self.end <= self.start:
-            raise ValueError(f"source {self.name!r}: end must be after start")
+            raise ValueError(f"end: {self.end} is not after start {self.start}")
         return self

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from platform_assets.declaration.estimator import Estimator
 from platform_assets.errors import DeclarationError, TrainingError, UnknownName
+from platform_assets.training.estimator_parameters import check_parameters
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,16 +33,18 @@ def import_estimator(path: str) -> type[Any]:
         raise DeclarationError(
             f"estimator {path!r}: module {module_name!r} cannot be imported ({error}); "
             f"is the path right and its package installed?"
-        ) from None
+        ).at("estimator", "path") from None
     if not hasattr(module, name):
         classes = [n for n, value in vars(module).items() if inspect.isclass(value)]
         exported = [n for n in getattr(module, "__all__", ()) if inspect.isclass(getattr(module, n, None))]
-        raise UnknownName.among(f"estimator in module {module_name!r} called", name, {*classes, *exported})
+        raise UnknownName.among(
+            f"estimator in module {module_name!r} called", name, {*classes, *exported}
+        ).at("estimator", "path")
     found = getattr(module, name)
     if not inspect.isclass(found) or not hasattr(found, "fit") or not hasattr(found, "get_params"):
         raise DeclarationError(
             f"estimator {path!r}: is not a scikit-learn compatible class (fit, get_params)"
-        )
+        ).at("estimator", "path")
     return found
 
 
@@ -60,14 +63,11 @@ def build_pipeline(estimator: Estimator) -> Any:
     try:
         known = set(cls().get_params(deep=False))
     except (TypeError, RuntimeError) as error:
-        raise DeclarationError(
-            f"estimator {estimator.path!r}: cannot be made without arguments: {error}"
+        raise DeclarationError(f"estimator {estimator.path!r}: cannot be made without arguments: {error}").at(
+            "estimator", "path"
         ) from None
     takes_any = any(p.kind is p.VAR_KEYWORD for p in inspect.signature(cls).parameters.values())
-    for name in estimator.parameters:
-        # boosting libraries take further parameters through **kwargs and say so themselves
-        if name not in known and not takes_any:
-            raise UnknownName.among(f"parameter of {estimator.path}", name, known)
+    check_parameters(estimator.path, estimator.parameters, known, takes_any=takes_any)
     parameters = dict(estimator.parameters)
     if "random_state" in known:
         parameters.setdefault("random_state", estimator.seed)

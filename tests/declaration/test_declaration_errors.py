@@ -35,8 +35,8 @@ def test_the_packaged_product_is_right() -> None:
     [
         ("  metrics:", "  metrix:", "metrix", "no field 'metrix'; did you mean 'metrics'?"),
         ("seed: 0", "seeed: 0", "seeed", "no field 'seeed'; did you mean 'seed'?"),
-        ("train_days: 7", "train_days: seven", "train_days", "valid integer"),
-        ("train_days: 7", "train_days: 0", "train_days", "greater than or equal to 1"),
+        ("train_days: 7", "train_days: seven", "train_days", "expected a whole number"),
+        ("train_days: 7", "train_days: 0", "train_days", "must be at least 1"),
         (
             "label: {column: TX_FRAUD, delay: 7d}",
             "label: {column: TX_FRAUD, delay: 7 days}",
@@ -44,21 +44,26 @@ def test_the_packaged_product_is_right() -> None:
             "30m, 12h or 7d",
         ),
         ("    train_days: 7\n", "", "split", "this field is required"),
-        ("    - {kind: parity, requests: 500}\n", "", "attributes", "gates: missing parity"),
+        ("    - {kind: parity, requests: 500}\n", "", "  gates:", "gates: missing parity"),
         ("    - {kind: parity, requests: 500}", "    - {kind: paritee}", "paritee", "'parity'"),
         (
             "metric: roc_auc, at_least",
             "metric: accuracy, at_least",
-            "attributes",
+            "  gates:",
             "'accuracy', which is not among metrics",
         ),
         (
             'owners: ["team:fraud", "fraud@payments.example"]',
             "owners: [fraud]",
-            "attributes",
+            "owners",
             "team:<name> or an e-mail",
         ),
-        ("path: sklearn.linear_model.LogisticRegression", "path: LogisticRegression", "path:", "pattern"),
+        (
+            "path: sklearn.linear_model.LogisticRegression",
+            "path: LogisticRegression",
+            "path:",
+            "expected an import path",
+        ),
         ("memory: 2Gi, memory_limit: 4Gi", "memory: 12 gigs", "training_run", "Kubernetes quantity"),
         (
             "memory: 2Gi, memory_limit: 4Gi",
