@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from platform_assets.components.repositories import product_folders, repository
 from platform_assets.components.shared_assets import source_definitions
+from platform_assets.declaration.json_schema import PRODUCT_COMPONENT
 from platform_assets.declaration.product import Product
 from platform_assets.declaration.repository import Repository
 from platform_assets.declaration.yaml_reader import located, read_yaml
@@ -52,7 +53,7 @@ class ModelProduct(dg.Component):
 
 def read_product(path: Path) -> Product:
     """A product from a `defs.yaml`; DeclarationError with file and line of every mistake."""
-    return read_yaml(path, Product, inside="attributes", component="platform_assets.components.ModelProduct")
+    return read_yaml(path, Product, inside="attributes", component=PRODUCT_COMPONENT)
 
 
 def product_repository(product: Product, file: Path | None) -> Repository:
