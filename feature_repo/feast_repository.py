@@ -27,6 +27,7 @@ _lake = Stores.at(_home).lake
 
 # Feast collects objects by module attribute, not out of lists
 for _found in feast_objects(
-    read_repository([Path(__file__).parent]), lambda view: _lake.table(feature_table(view)).stable_folder()
+    read_repository([Path(__file__).parent]),
+    lambda view: _lake.table(feature_table(view.lake_name)).stable_folder(),
 ):
     globals()[f"{type(_found).__name__}_{_found.name}"] = _found

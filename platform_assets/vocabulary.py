@@ -43,12 +43,12 @@ def raw_table(source: str) -> str:
 
 
 def feature_table(view: str) -> str:
-    """Lake table of a feature view, one partition a day."""
+    """Lake table of a feature view by its `lake_name`, one partition a day."""
     return f"features/{view}"
 
 
 def online_table(view: str) -> str:
-    """Lake table recording what an online store was filled with."""
+    """Lake table recording what a view's online store was filled with, by its `lake_name`."""
     return f"online/{view}"
 
 

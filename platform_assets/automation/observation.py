@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from platform_assets import vocabulary
 from platform_assets.automation.plan import Work
 from platform_assets.declaration.declared import fingerprint_of
+from platform_assets.declaration.feature_view import FeatureView
 from platform_assets.declaration.product import Product
 from platform_assets.declaration.repository import Repository
 from platform_assets.declaration.source import Source
@@ -39,13 +40,17 @@ def observe_source(
 ) -> SourceObservation:
     """Compare what the source offers with what the lake holds.
 
-    Raises SourceError when the source cannot be listed: a broken observation fails loudly.
+    Raises SourceError when the source cannot be listed: a broken observation fails loudly. Raises
+    DeclarationError when a view that a live model reads was changed under the same version.
     """
+    from platform_assets.features.live_views import check_live_views
     from platform_assets.raw.contract import contract_version
     from platform_assets.raw.ingest import raw_code_version
     from platform_assets.raw.source_reader import open_source
     from platform_assets.raw.trust import untrusted_days
 
+    views = [view for view in repository.feature_views.values() if view.source == source.name]
+    check_live_views(stores, repository, [view.name for view in views])
     suite_path = repository.contract_path(source)
     reader = open_source(source, repository.folders[source.name], variables)
     tokens = reader.days()
@@ -68,25 +73,61 @@ def observe_source(
     newest = max(current, default=None)
     known = sorted({*current, *(day for day in tokens if newest is None or day <= newest)})
     untrusted = untrusted_days(stores, source, suite_path, known)
-    for view in repository.feature_views.values():
-        if view.source == source.name:
-            work += _observe_view(stores, source, view.name, repository, current, untrusted)
+    for view in views:
+        work += _observe_view(stores, view.name, repository, current, untrusted)
     return SourceObservation(tuple(work), untrusted, newest)
 
 
 def _observe_view(
     stores: Stores,
-    source: Source,
     view_name: str,
     repository: Repository,
     raw: Mapping[str, Manifest],
     untrusted: Mapping[str, str],
 ) -> list[Work]:
+    """A view's open days and online state, of the declared version and of those live models read."""
+    from platform_assets.features.live_views import kept_views
+
+    declared = repository.feature_view(view_name)
+    versions = [(repository, declared), *kept_views(stores, repository, declared)]
+    stale: dict[str, str] = {}
+    blocked: dict[str, str] = {}
+    marks: list[str] = []
+    reasons: list[str] = []
+    for its_repository, view in versions:
+        its_source = its_repository.source(view.source)
+        open_days, its_blocked = _stale_days(stores, its_source, view, raw, untrusted)
+        for day, mark in open_days.items():
+            stale[day] = fingerprint_of([stale[day], mark]) if day in stale else mark
+        blocked |= its_blocked
+        if view.online and raw:
+            mark, reason = _stale_state(stores, its_repository, view, untrusted)
+            marks += [mark] if mark else []
+            reasons += [reason] if reason else []
+    stale = {day: mark for day, mark in stale.items() if day not in blocked}
+    features = ("features", view_name)
+    work = [Work("features", features, stale, blocked, reason="raw days in reach changed" if stale else "")]
+    online = ("features", f"online_{view_name}")
+    if reasons:
+        work.append(Work("online", online, {}, {"": reasons[0]}))
+    elif marks:
+        mark = marks[0] if len(marks) == 1 else fingerprint_of(marks)
+        work.append(Work("online", online, {"": mark}, reason="newer raw days"))
+    return work
+
+
+def _stale_days(
+    stores: Stores,
+    source: Source,
+    view: FeatureView,
+    raw: Mapping[str, Manifest],
+    untrusted: Mapping[str, str],
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Days of one version of a view to build, with marks, and blocked days with the reason."""
     from platform_assets.features.reach import raw_days
 
-    view = repository.feature_view(view_name)
     raw_name = vocabulary.raw_table(source.name)
-    built = stores.lake.table(vocabulary.feature_table(view_name)).current()
+    built = stores.lake.table(vocabulary.feature_table(view.lake_name)).current()
     stale: dict[str, str] = {}
     blocked: dict[str, str] = {}
     for day in sorted(raw):
@@ -99,44 +140,37 @@ def _observe_view(
         manifest = built.get(day)
         if manifest is None or not manifest.is_made_from(view.code_version, inputs):
             stale[day] = fingerprint_of([view.code_version, inputs, manifest.sequence if manifest else 0])
-    work = [
-        Work(
-            "features",
-            ("features", view_name),
-            stale,
-            blocked,
-            reason="raw days in reach changed" if stale else "",
-        )
-    ]
-    if view.online and raw:
-        from platform_assets.features.online_store import online_inputs
+    return stale, blocked
 
-        table = stores.lake.table(vocabulary.online_table(view_name))
-        manifest = table.manifest("current")
-        try:
-            inputs = dict(online_inputs(stores, repository, view))
-        except PlatformError as error:
-            return [*work, Work("online", ("features", f"online_{view_name}"), {}, {"": str(error)})]
-        red = sorted(set(inputs[raw_name]) & set(untrusted))
-        if red:
-            reason = f"raw day {red[0]}: {untrusted[red[0]]}"
-            work.append(Work("online", ("features", f"online_{view_name}"), {}, {"": reason}))
-        elif manifest is None or not manifest.is_made_from(view.code_version, inputs):
-            mark = fingerprint_of(
-                [
-                    view.code_version,
-                    {k: dict(v) for k, v in inputs.items()},
-                    manifest.sequence if manifest else 0,
-                ]
-            )
-            work.append(
-                Work("online", ("features", f"online_{view_name}"), {"": mark}, reason="newer raw days")
-            )
-    return work
+
+def _stale_state(
+    stores: Stores, repository: Repository, view: FeatureView, untrusted: Mapping[str, str]
+) -> tuple[str, str]:
+    """Mark of one version's stale online state, or the reason why it cannot be filled; or neither."""
+    from platform_assets.features.online_store import online_inputs
+
+    manifest = stores.lake.table(vocabulary.online_table(view.lake_name)).manifest("current")
+    try:
+        inputs = dict(online_inputs(stores, repository, view))
+    except PlatformError as error:
+        return "", str(error)
+    red = sorted(set(inputs[vocabulary.raw_table(view.source)]) & set(untrusted))
+    if red:
+        return "", f"raw day {red[0]}: {untrusted[red[0]]}"
+    if manifest is not None and manifest.is_made_from(view.code_version, inputs):
+        return "", ""
+    made_from = {k: dict(v) for k, v in inputs.items()}
+    return fingerprint_of([view.code_version, made_from, manifest.sequence if manifest else 0]), ""
 
 
 def observe_product(stores: Stores, repository: Repository, product: Product) -> tuple[Work, ...]:
-    """What of a product's chain is stale, in terms of what the lake holds now."""
+    """What of a product's chain is stale, in terms of what the lake holds now.
+
+    Raises DeclarationError when a view that a live model reads was changed under the same version.
+    """
+    from platform_assets.features.live_views import check_live_views
+
+    check_live_views(stores, repository, product.feature_views)
     return (
         *_observe_training(stores, repository, product),
         *_observe_promotion(stores, repository, product),
@@ -228,7 +262,7 @@ def _observe_promotion(stores: Stores, repository: Repository, product: Product)
         f"online:{view.name}": manifest.digest
         for view in repository.views_of(product)
         if view.online
-        and (manifest := stores.lake.table(vocabulary.online_table(view.name)).manifest("current"))
+        and (manifest := stores.lake.table(vocabulary.online_table(view.lake_name)).manifest("current"))
     }
     measured = parity is not None and all(parity.versions.get(k) == v for k, v in online.items())
     decided = _is_decided(stores, product, version, parity)
@@ -276,10 +310,9 @@ def _is_decided(stores: Stores, product: Product, version: str, parity: Evidence
 def _observe_predictions(stores: Stores, repository: Repository, product: Product) -> list[Work]:
     if not any(e.kind == "confirm" for e in stores.ledger.entries(product.name)):
         return [Work("predictions", (product.name, "predictions"), {}, {"": "no champion yet"})]
-    from platform_assets.serving.predictions import days_to_score
+    from platform_assets.serving.predictions import days_to_score, tables_scored_from
 
-    tables = [vocabulary.raw_table(product.source)]
-    tables += [vocabulary.feature_table(name) for name in product.feature_views]
+    tables = tables_scored_from(stores, repository, product)
     digests = {name: stores.lake.table(name).digests() for name in tables}
     built = set.intersection(*(set(days) for days in digests.values()))
     sequences = {day: m.sequence for day, m in _table(stores, product, "predictions_rescored").items()}

@@ -60,14 +60,14 @@ def run(arguments: argparse.Namespace) -> int:
     stores = Stores.at(home)
     print(f"platform-assets: {product.name} in {home.root}")
     with dg.DagsterInstance.get() as instance:
-        told = reconcile(instance, stores, _daily_tables(product))
+        told = reconcile(instance, stores, _daily_tables(repository, product))
         for table, days in told.items():
             print(f"  {table}: {days} days were built by a run that was cut off; now recorded")
         built, failed, work = _until_nothing_is_open(
             instance, build_definitions(), stores, repository, product
         )
     _publish(stores, product)
-    print_summary(stores, product, built=built, work=work, seconds=time.perf_counter() - started)
+    print_summary(stores, repository, product, built=built, work=work, seconds=time.perf_counter() - started)
     for message in failed:
         print(f"\nerror: {message}", file=sys.stderr)
     return 1 if failed else 0
@@ -172,12 +172,15 @@ def _check_before_running(product: Product, file: Path) -> None:
         raise located(error, file, "attributes") from None
 
 
-def _daily_tables(product: Product) -> Mapping[Any, str]:
+def _daily_tables(repository: Repository, product: Product) -> Mapping[Any, str]:
     from platform_assets import asset_keys
 
     return {
         asset_keys.raw_key(product.source): vocabulary.raw_table(product.source),
-        **{asset_keys.view_key(v): vocabulary.feature_table(v) for v in product.feature_views},
+        **{
+            asset_keys.view_key(view.name): vocabulary.feature_table(view.lake_name)
+            for view in repository.views_of(product)
+        },
         asset_keys.product_key(product, "predictions"): vocabulary.product_table(product.name, "predictions"),
     }
 

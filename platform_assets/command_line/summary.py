@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from platform_assets import vocabulary
 from platform_assets.automation.plan import Work
 from platform_assets.declaration.product import Product
+from platform_assets.declaration.repository import Repository
 from platform_assets.stores import Stores
 
 LINE = "-" * 78
@@ -14,6 +15,7 @@ LINE = "-" * 78
 
 def print_summary(
     stores: Stores,
+    repository: Repository,
     product: Product,
     *,
     built: Mapping[str, float],
@@ -26,7 +28,7 @@ def print_summary(
         print("  nothing has changed; nothing was rebuilt")
     tables = [
         vocabulary.raw_table(product.source),
-        *(vocabulary.feature_table(name) for name in product.feature_views),
+        *(vocabulary.feature_table(view.lake_name) for view in repository.views_of(product)),
         vocabulary.product_table(product.name, "predictions"),
     ]
     for name in tables:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, PrivateAttr, model_validator
 
 from platform_assets.declaration.compute import Compute
-from platform_assets.declaration.declared import Declared
+from platform_assets.declaration.declared import Declared, fingerprint_of
 from platform_assets.declaration.duration import Duration
 from platform_assets.declaration.owner import Owner
+from platform_assets.declaration.source import Source
 
 WINDOW_FUNCTIONS = ("count", "sum", "mean", "min", "max")
 ROW_FUNCTIONS = ("weekend", "hour_at_most", "value")
@@ -85,6 +87,7 @@ class FeatureView(Declared):
     online: bool = Field(default=True, description="Keep what serving needs in the online store.")
     features: tuple[Feature, ...] = Field(min_length=1)
     compute: Compute = Compute()
+    _reads: Mapping[str, str] = PrivateAttr(default_factory=dict)
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -96,9 +99,39 @@ class FeatureView(Declared):
         return tuple(feature for feature in self.features if feature.is_window)
 
     @property
+    def lake_name(self) -> str:
+        """Name of its tables in the lake; every version but the first has its own.
+
+        So the days that a live model reads stay while another version of the view is built.
+        """
+        return self.name if self.version == 1 else f"{self.name}@{self.version}"
+
+    @property
+    def reads(self) -> Mapping[str, str]:
+        """What of the source it reads, column by column; empty until `bound_to` told it."""
+        return self._reads
+
+    def bound_to(self, source: Source, entity: Entity) -> FeatureView:
+        """The same view, knowing the columns it reads: their types and scales decide what is computed."""
+        columns = [source.event_timestamp, entity.join_key, *source.primary_key]
+        columns += [feature.column for feature in self.features if feature.column is not None]
+        reads = {"event timestamp": source.event_timestamp, "join key": entity.join_key}
+        reads["primary key"] = ", ".join(source.primary_key)
+        for name in dict.fromkeys(columns):
+            column = source.column(name)
+            scale = "" if column.scale is None else f" with scale {column.scale}"
+            reads[f"column {name}"] = f"{column.type}{scale}"
+        bound = self.model_copy()
+        bound._reads = reads
+        return bound
+
+    @property
     def code_version(self) -> str:
         """Changes when what is computed changes; not with owners or descriptions."""
-        return f"v{self.version}-{self.fingerprint('description', 'owners', 'ttl', 'online', 'compute')}"
+        computed = self.model_dump(mode="json", exclude={"description", "owners", "ttl", "online", "compute"})
+        for feature in computed["features"]:
+            del feature["description"]
+        return f"v{self.version}-{fingerprint_of([computed, dict(self._reads)])}"
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> FeatureView:

@@ -39,6 +39,20 @@ class Repository:
     feature_views: Mapping[str, FeatureView] = field(default_factory=dict)
     folders: Mapping[str, Path] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        """Each view learns what of its source it reads; one whose names do not exist stays as it is."""
+        bound = {name: self._bound(view) for name, view in self.feature_views.items()}
+        object.__setattr__(self, "feature_views", bound)
+
+    def _bound(self, view: FeatureView) -> FeatureView:
+        source, entity = self.sources.get(view.source), self.entities.get(view.entity)
+        if source is None or entity is None:
+            return view
+        try:
+            return view.bound_to(source, entity)
+        except KeyError:  # a column that the source has not: `read_repository` tells it
+            return view
+
     def source(self, name: str) -> Source:
         """The source of that name, or UnknownName with the nearest one."""
         return _named("source", name, self.sources)

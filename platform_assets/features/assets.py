@@ -63,14 +63,31 @@ def feature_view_asset(repository: Repository, view: FeatureView) -> dg.AssetsDe
     )
     def feature_view(context: dg.AssetExecutionContext, platform: PlatformResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
         from platform_assets.features.compute import build_feature_days
+        from platform_assets.features.live_views import check_live_views, kept_views
         from platform_assets.features.reach import raw_days
         from platform_assets.raw.trust import untrusted_days
 
         started = time.perf_counter()
         stores = platform.stores()
+        check_live_views(stores, repository, [view.name])
         days = list(context.partition_keys)
-        reaching = sorted(raw_days(days, view, start=source.start))
-        untrusted = untrusted_days(stores, source, repository.contract_path(source), reaching)
+        kept = kept_views(stores, repository, view)
+        reaching = set(raw_days(days, view, start=source.start))
+        for _, other in kept:
+            reaching |= raw_days(days, other, start=source.start)
+        untrusted = untrusted_days(stores, source, repository.contract_path(source), sorted(reaching))
+        for recorded, other in kept:
+            # what a live model reads is built first: it is needed until the new version has won
+            build_feature_days(
+                stores,
+                recorded.source(other.source),
+                recorded.entity(other.entity),
+                other,
+                days,
+                untrusted=untrusted,
+                cause=f"run {context.run_id}",
+                run_id=context.run_id,
+            )
         manifests = build_feature_days(
             stores,
             source,
@@ -127,11 +144,24 @@ def online_asset(repository: Repository, view: FeatureView) -> dg.AssetsDefiniti
         op_tags={vocabulary.K8S_CONFIG: view.compute.k8s_config()},
     )
     def online(context: dg.AssetExecutionContext, platform: PlatformResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
+        from platform_assets.features.live_views import check_live_views, kept_views
         from platform_assets.features.online_store import fill_online, online_inputs
         from platform_assets.raw.trust import untrusted_days
 
         started = time.perf_counter()
         stores = platform.stores()
+        check_live_views(stores, repository, [view.name])
+        for recorded, other in kept_views(stores, repository, view):
+            if other.online:
+                read = online_inputs(stores, recorded, other)[vocabulary.raw_table(source.name)]
+                fill_online(
+                    stores,
+                    recorded,
+                    other,
+                    untrusted=untrusted_days(stores, source, repository.contract_path(source), read),
+                    cause=f"run {context.run_id}",
+                    run_id=context.run_id,
+                )
         held = online_inputs(stores, repository, view)[vocabulary.raw_table(source.name)]
         manifest = fill_online(
             stores,

@@ -72,7 +72,10 @@ def build_feature_days(
     raw days that must not be built on, with the reason. Raises Blocked, before anything is written,
     when a raw day in reach of any of the days is missing or untrusted.
     """
-    raw, features = stores.lake.table(raw_table(source.name)), stores.lake.table(feature_table(view.name))
+    raw, features = (
+        stores.lake.table(raw_table(source.name)),
+        stores.lake.table(feature_table(view.lake_name)),
+    )
     reaching = raw_days(days, view, start=source.start)
     manifests = raw.current(reaching)
     _refuse_blocked(source, view, days, reaching - manifests.keys(), untrusted)

@@ -35,9 +35,14 @@ STATE_DIGEST = "state_digest"
 ENTITIES = "entities"
 
 
+def feast_name(view: FeatureView) -> str:
+    """The Feast feature view of a declared one; every version but the first has its own."""
+    return view.name if view.version == 1 else f"{view.name}__v{view.version}"
+
+
 def state_view_name(view: FeatureView) -> str:
     """The Feast feature view that holds a view's recent events."""
-    return f"{view.name}__events"
+    return f"{feast_name(view)}__events"
 
 
 def key_is_whole(source: Source, names: tuple[str, ...]) -> bool:
@@ -45,10 +50,10 @@ def key_is_whole(source: Source, names: tuple[str, ...]) -> bool:
     return len(names) == 1 and source.column(names[0]).type == "int64"
 
 
-def feast_objects(repository: Repository, stable_folder: Callable[[str], Path]) -> list[Any]:
+def feast_objects(repository: Repository, stable_folder: Callable[[FeatureView], Path]) -> list[Any]:
     """Entities and feature views of a repository, as Feast objects in a fixed order.
 
-    `stable_folder` gives the folder with a view's current Parquet files, by view name.
+    `stable_folder` gives the folder with a view's current Parquet files.
     """
     import feast
     from feast.types import Float64, Int64, String
@@ -76,15 +81,15 @@ def feast_objects(repository: Repository, stable_folder: Callable[[str], Path]) 
             ),
         )
         files = feast.FileSource(
-            name=f"{view.name}__files",
-            path=str(stable_folder(view.name)),
+            name=f"{feast_name(view)}__files",
+            path=str(stable_folder(view)),
             timestamp_field=source.event_timestamp,
             created_timestamp_column=AVAILABLE_AT,
         )
         key = feast.Field(name=declared.join_key, dtype=Int64 if whole else String)
         views.append(
             feast.FeatureView(
-                name=view.name,
+                name=feast_name(view),
                 description=view.description,
                 owner=", ".join(view.owners),
                 entities=[entity],

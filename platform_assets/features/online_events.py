@@ -167,7 +167,7 @@ def _refuse_too_old(view: FeatureView, moments: Sequence[int], promised: Mapping
 
 def _promised_state(stores: Stores, source: Source, view: FeatureView) -> dict[str, Any]:
     """What the lake's manifest says was filled last; Blocked unless it is of this version of the view."""
-    payload = stores.lake.table(online_table(view.name)).document(PARTITION)
+    payload = stores.lake.table(online_table(view.lake_name)).document(PARTITION)
     fix = f"materialize online_{view.name}"
     if payload is None:
         raise Blocked(f"online {view.name}: nothing was materialized yet; {fix}")

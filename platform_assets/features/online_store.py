@@ -50,7 +50,7 @@ def open_online_store(stores: Stores, repository: Repository) -> FeatureStore:
     with exclusive_lock(stores.home.locks / "feast_registry"):
         store = open_feast(stores.home)
         wanted = feast_objects(
-            repository, lambda view: stores.lake.table(feature_table(view)).stable_folder()
+            repository, lambda view: stores.lake.table(feature_table(view.lake_name)).stable_folder()
         )
         registered = {found.name: _definition(found) for found in store.list_feature_views()}
         views = [found for found in wanted if hasattr(found, "batch_source")]
@@ -114,7 +114,7 @@ def fill_online(
         events = recent_events(
             stores.lake.table(raw_table(source.name)), source, view, entity_key, until, digests
         )
-        table = stores.lake.table(online_table(view.name))
+        table = stores.lake.table(online_table(view.lake_name))
         payload = {
             "view": view.name,
             "view_version": view.code_version,

@@ -68,7 +68,7 @@ def parity_versions(stores: Stores, repository: Repository, product: Product) ->
     for view in views:
         if not view.online:
             continue
-        manifest = stores.lake.table(online_table(view.name)).manifest(PARTITION)
+        manifest = stores.lake.table(online_table(view.lake_name)).manifest(PARTITION)
         if manifest is not None:
             versions[f"online:{view.name}"] = manifest.digest
     return versions
@@ -187,7 +187,7 @@ def _newest_day(stores: Stores, repository: Repository, source: Source, views: S
     for view in views:
         if not view.online:
             continue
-        manifest = stores.lake.table(online_table(view.name)).manifest(PARTITION)
+        manifest = stores.lake.table(online_table(view.lake_name)).manifest(PARTITION)
         if manifest is None:
             raise Blocked(f"online {view.name}: nothing was materialized yet")
         expected = online_inputs(stores, repository, view)
@@ -207,7 +207,7 @@ def _newest_day(stores: Stores, repository: Repository, source: Source, views: S
 
 def _training_rows(stores: Stores, source: Source, view: FeatureView, day: str) -> pa.Table:
     """The view's feature rows of a day, if they are those of the present raw days and view."""
-    table = stores.lake.table(feature_table(view.name))
+    table = stores.lake.table(feature_table(view.lake_name))
     manifest = table.manifest(day)
     expected = expected_inputs(stores, source, view, day)
     if manifest is None:

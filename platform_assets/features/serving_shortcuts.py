@@ -67,7 +67,7 @@ def _last_stored_row(
 
     source = repository.source(view.source)
     entity_key = repository.entity(view.entity).join_key
-    table = stores.lake.table(feature_table(view.name))
+    table = stores.lake.table(feature_table(view.lake_name))
     newest = date.fromisoformat(day)
     days = [(newest - timedelta(days=n)).isoformat() for n in range(LOOK_BACK, -1, -1)]
     windows = [feature.name for feature in view.windows]

@@ -192,7 +192,7 @@ def _view_columns(
             f"feature view {view_name} is no longer declared; declare it until its champion is replaced"
         )
     source = repository.source(view.source)
-    table = stores.lake.table(feature_table(view_name))
+    table = stores.lake.table(_table_of(view_name, code_version))
     first = date.fromisoformat(min(candidate["test_days"])) - timedelta(
         days=-(-view.ttl // timedelta(days=1))
     )
@@ -234,9 +234,15 @@ def _built(
     )
 
 
+def _table_of(view: str, code_version: str) -> str:
+    """The lake table of a view version: the first has the view's name, every other its own."""
+    version = int(code_version.partition("-")[0].removeprefix("v"))
+    return feature_table(view if version == 1 else f"{view}@{version}")
+
+
 def _holds(stores: Stores, view: str, code_version: str, column: str) -> bool:
     """Whether a view version has that column, as its builds in the lake tell."""
-    table = stores.lake.table(feature_table(view))
+    table = stores.lake.table(_table_of(view, code_version))
     for partition in reversed(table.partitions()):
         for manifest in reversed(table.history(partition)):
             if manifest.code_version == code_version:

@@ -216,7 +216,7 @@ def _findings(
         and waiver_for(stores.ledger, evidence, owners=source.owners) is not None
     }
     online = {
-        view.name: stores.lake.table(online_table(view.name)).manifest("current")
+        view.name: stores.lake.table(online_table(view.lake_name)).manifest("current")
         for view in repository.views_of(product)
         if view.online
     }

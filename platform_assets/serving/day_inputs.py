@@ -92,7 +92,7 @@ def day_inputs(
             continue
         features: dict[str, Manifest] = {}
         for view in views:
-            manifest = stores.lake.table(feature_table(view.name)).manifest(day)
+            manifest = stores.lake.table(feature_table(view.lake_name)).manifest(day)
             if manifest is None:
                 problems.append(f"feature view {view.name} {day} is missing: build it first")
             elif manifest.code_version != view.code_version:

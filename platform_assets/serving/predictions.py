@@ -19,7 +19,7 @@ from platform_assets.lake.manifest import Manifest
 from platform_assets.serving.day_inputs import DayInputs, day_inputs
 from platform_assets.serving.registered_scorer import RegisteredScorer
 from platform_assets.stores import Stores
-from platform_assets.vocabulary import product_table
+from platform_assets.vocabulary import feature_table, product_table, raw_table
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -111,6 +111,20 @@ def days_to_score(stores: Stores, repository: Repository, product: Product, days
             if rescored is None or _changed_since(stores, {day: rescored}):
                 found.append(day)
     return sorted(found)
+
+
+def tables_scored_from(stores: Stores, repository: Repository, product: Product) -> list[str]:
+    """The lake tables that the champion's scores of a day come from: of its own feature view versions."""
+    from platform_assets.lake.lake import utc_now
+    from platform_assets.registry.champion import champion_at
+
+    # by the ledger alone: looking at what is open must not cost an import of MLflow
+    live = champion_at(stores.ledger, product.name, utc_now())
+    views = repository.views_of(product)
+    if live is not None:
+        scorer = RegisteredScorer.of(stores, product, live.version)
+        views = views if scorer.changed_views(repository) else scorer.views(repository)
+    return [raw_table(product.source), *(feature_table(view.lake_name) for view in views)]
 
 
 def live_model_at(stores: Stores, product: Product, day: str) -> dict[str, Any]:

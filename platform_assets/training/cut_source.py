@@ -82,7 +82,7 @@ def _cut_source(
     """For every sampled row, its entity's raw rows that had happened and were known at its time."""
     source, key = repository.source(view.source), _quoted(repository.entity(view.entity).join_key)
     last = max(training_set.notes["train_days"])
-    days = [day for day in training_set.inputs[feature_table(view.name)] if day <= last]
+    days = [day for day in training_set.inputs[feature_table(view.lake_name)] if day <= last]
     files = _raw_files(stores, source, training_set, raw_days(days, view, start=source.start))
     moment = _quoted(source.event_timestamp)
     available = _quoted(availability_column(source, product.split.reading))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from platform_assets.declaration.product import Product
+from platform_assets.declaration.recorded_declaration import declaration_from
 from platform_assets.declaration.repository import Repository
 from platform_assets.errors import LakeError
 from platform_assets.features.compute import compute_features
@@ -16,7 +17,6 @@ from platform_assets.features.reach import raw_days
 from platform_assets.lake.digest import canonical, table_digest
 from platform_assets.lake.manifest import Manifest
 from platform_assets.stores import Stores
-from platform_assets.training.recorded_declaration import declaration_from
 from platform_assets.training.split import SplitDays
 from platform_assets.training.training_rows import assemble, features_read
 from platform_assets.training.training_run import fitted, model_digest

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from platform_assets.declaration.product import Product
+from platform_assets.declaration.recorded_declaration import recorded
 from platform_assets.declaration.repository import Repository
 from platform_assets.errors import Blocked
 from platform_assets.lake.digest import document_digest
@@ -21,7 +22,6 @@ from platform_assets.stores import Stores
 from platform_assets.training.attempt import Attempt, attempt
 from platform_assets.training.estimator import fit, score
 from platform_assets.training.model_artifact import digest_of_folder, load_model, save_model
-from platform_assets.training.recorded_declaration import recorded
 from platform_assets.training.training_rows import SPLIT_COLUMN
 from platform_assets.training.training_set import in_fitting_order, read_training_set
 from platform_assets.vocabulary import product_table

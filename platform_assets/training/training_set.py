@@ -96,7 +96,7 @@ def expected_training_inputs(
     blocked = []
     for view in repository.views_of(product):
         wanted = days.features[view.name]
-        manifests = stores.lake.table(feature_table(view.name)).current(wanted)
+        manifests = stores.lake.table(feature_table(view.lake_name)).current(wanted)
         stale = [day for day in wanted if not _is_fresh(manifests.get(day), raw, source, view, day)]
         absent = sum(day not in manifests for day in stale)
         if stale:
@@ -105,7 +105,7 @@ def expected_training_inputs(
                 f"{len(stale) - absent} made from other raw versions or view code"
             )
         else:
-            inputs[feature_table(view.name)] = {day: manifests[day].digest for day in wanted}
+            inputs[feature_table(view.lake_name)] = {day: manifests[day].digest for day in wanted}
     if blocked:
         raise Blocked(
             f"product {product.name!r}: no training set for split {split.id}: feature days are not up to "
@@ -162,7 +162,10 @@ def build_training_set(
         split,
         {day: _path(stores, raw.name, day, inputs) for day in days.raw},
         {
-            view: [_path(stores, feature_table(view), day, inputs) for day in wanted]
+            view: [
+                _path(stores, feature_table(repository.feature_view(view).lake_name), day, inputs)
+                for day in wanted
+            ]
             for view, wanted in days.features.items()
         },
         {day: _path(stores, raw.name, day, inputs) for day in days.labelled},

@@ -111,6 +111,9 @@ REPOSITORY = Repository(
     },
     feature_views={view.name: view for view in VIEWS},
 )
+SHOP_TRADE, MEMBER_RETURNS, SALE_TIME = VIEWS = tuple(
+    REPOSITORY.feature_view(view.name) for view in VIEWS
+)  # they know their source
 
 
 def product(**gate: float) -> Product:

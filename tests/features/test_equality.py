@@ -78,6 +78,7 @@ CALENDAR = view_of(
 REPOSITORY = Repository(
     {"orders": SOURCE}, {"buyer": BUYER, "order": ORDER}, {v.name: v for v in (SPENDING, CALENDAR)}
 )
+SPENDING, CALENDAR = (REPOSITORY.feature_view(name) for name in ("spending", "calendar"))
 PRODUCT = Product.model_construct(
     name="returns",
     owners=("team:x",),

@@ -114,7 +114,7 @@ def test_applying_again_keeps_what_was_filled(world: World) -> None:
     before = serve(world.stores, REPOSITORY, SHOP_TRADE, world.raw())
     folder = world.stores.lake.root
     store = open_online_store(world.stores, REPOSITORY)
-    store.apply(feast_objects(REPOSITORY, lambda view: folder / view))
+    store.apply(feast_objects(REPOSITORY, lambda view: folder / view.name))
     assert serve(world.stores, REPOSITORY, SHOP_TRADE, world.raw()) == before
     fill_online(world.stores, REPOSITORY, SHOP_TRADE, cause="paths are put right again")
     source = open_online_store(world.stores, REPOSITORY).get_feature_view(SHOP_TRADE.name).batch_source

@@ -286,7 +286,10 @@ def test_a_damaged_store_is_refused(tmp_path: Path) -> None:
 
 
 def test_another_version_of_the_view_is_refused(filled: World) -> None:
-    with pytest.raises(Blocked, match=r"v2-.* is declared; materialize online_shop_trade"):
+    another = SHOP_TRADE.model_copy(update={"features": SHOP_TRADE.features[:-1]})
+    with pytest.raises(Blocked, match=r"v1-.* is declared; materialize online_shop_trade"):
+        serve(filled.stores, REPOSITORY, another, filled.raw())
+    with pytest.raises(Blocked, match="nothing was materialized yet; materialize online_shop_trade"):
         serve(filled.stores, REPOSITORY, SHOP_TRADE.model_copy(update={"version": 2}), filled.raw())
 
 
