@@ -40,6 +40,7 @@ bench: install
 	@$(BIN)/python benchmarks/feature_speed.py
 	@$(BIN)/python benchmarks/load_time.py
 	@$(BIN)/python benchmarks/chain_overhead.py
+	@$(BIN)/python benchmarks/contract_large_day.py
 
 install: $(VENV)/.installed
 

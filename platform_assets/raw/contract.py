@@ -25,6 +25,8 @@ from platform_assets.vocabulary import raw_table
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from platform_assets.raw.expectation_run import ExpectationRun
+
 __all__ = ["KIND", "contract_version", "contract_versions", "evaluate_contract", "expectation_names"]
 
 KIND = "contract"
@@ -73,17 +75,36 @@ def _findings(
     if not days:
         return
     from platform_assets.raw.expectation_run import ExpectationRun
+    from platform_assets.raw.large_day import LARGE_DAY_ROWS
 
     run = ExpectationRun(source, suite.expectations)
     for together in _chunks(days, current):
         held: dict[str, pa.Table] = {}
         for day in together:
+            if current[day].rows > LARGE_DAY_ROWS:
+                yield day, _of_large_day(run, stores, source, current[day])
+                continue
             rows = _read(stores, source, day)
             if isinstance(rows, str):
                 yield day, [Finding(SUITE_NAME, "", "critical", Verdict.UNKNOWN, reason=rows)]
             else:
                 held[day] = rows
         yield from run.findings(held).items()
+
+
+def _of_large_day(run: ExpectationRun, stores: Stores, source: Source, manifest: Manifest) -> list[Finding]:
+    import pyarrow as pa
+
+    from platform_assets.raw.large_day import LargeDay
+
+    try:
+        day = LargeDay(run, stores.lake.table(raw_table(source.name)).path(manifest))
+        problem = _missing_column(source, day.column_names)
+        if not problem:
+            return day.findings()
+    except (PlatformError, pa.ArrowException, OSError) as error:
+        problem = f"the raw partition cannot be read ({error})"
+    return [Finding(SUITE_NAME, "", "critical", Verdict.UNKNOWN, reason=problem)]
 
 
 def _chunks(days: Sequence[str], current: Mapping[str, Manifest]) -> Iterator[list[str]]:
@@ -108,10 +129,14 @@ def _read(stores: Stores, source: Source, day: str) -> pa.Table | str:
         rows = stores.lake.table(raw_table(source.name)).read([day])
     except (PlatformError, pa.ArrowException, OSError) as error:
         return f"the raw partition cannot be read ({error})"
-    missing = [name for name in source.column_names if name not in rows.column_names]
-    if missing:
-        return f"the raw partition has no column {missing[0]}, declared since; ingest the day again"
-    return rows
+    return _missing_column(source, rows.column_names) or rows
+
+
+def _missing_column(source: Source, present: Sequence[str]) -> str:
+    missing = [name for name in source.column_names if name not in present]
+    if not missing:
+        return ""
+    return f"the raw partition has no column {missing[0]}, declared since; ingest the day again"
 
 
 def _evidence(

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
 
 from platform_assets.declaration.source import Source
 from platform_assets.evidence.evidence import Verdict
@@ -41,9 +42,40 @@ ROW_WISE = frozenset(
         "column_pair_values_a_to_be_greater_than_b",
         "column_pair_values_to_be_in_set",
         "compound_columns_to_be_unique",
+        "multicolumn_sum_to_equal",
+        "select_column_values_to_be_unique_within_record",
+        "column_values_to_match_regex_list",
+        "column_values_to_not_match_regex_list",
+        "column_values_to_match_strftime_format",
+        "column_values_to_be_dateutil_parseable",
+        "column_values_to_be_json_parseable",
+        "column_values_to_match_json_schema",
     )
 )
 """Named one by one: Great Expectations also counts z-scores, which depend on the other rows, as row-wise."""
+
+
+class Rows(Protocol):
+    """Rows of a day, as far as a finding needs them."""
+
+    @property
+    def rows(self) -> int: ...
+
+    def take(self, places: Sequence[int]) -> pa.Table: ...
+
+
+@dataclass(frozen=True)
+class _Held:
+    """Rows of a day in memory."""
+
+    table: pa.Table
+
+    @property
+    def rows(self) -> int:
+        return int(self.table.num_rows)
+
+    def take(self, places: Sequence[int]) -> pa.Table:
+        return self.table.take(list(places))
 
 
 class ExpectationRun:
@@ -59,26 +91,39 @@ class ExpectationRun:
             try:
                 self._objects[item.name] = _gx_expectation(item)
             except Exception as error:  # unknown type, wrong arguments: told as UNKNOWN
-                self._broken[item.name] = _first_line(error)
+                self._broken[item.name] = first_line(error)
 
     def findings(self, days: Mapping[str, pa.Table]) -> dict[str, list[Finding]]:
         """Findings of every expectation for each day, in the order of the suite."""
-        frames = {day: self._frame(rows) for day, rows in days.items()}
+        frames = {day: self.frame(rows) for day, rows in days.items()}
         together = [e for e in self.expectations if e.type in ROW_WISE and e.name in self._objects]
         clean = self._clean(list(frames.values()), together) if len(frames) > 1 else {}
         return {day: self._of_day(days[day], frames[day], clean) for day in days}
 
+    @property
+    def askable(self) -> list[Expectation]:
+        """Expectations that Great Expectations knows and whose arguments it takes."""
+        return [item for item in self.expectations if item.name in self._objects]
+
+    def judge(self, item: Expectation) -> Any:
+        """The expectation as Great Expectations holds it."""
+        return self._objects[item.name]
+
+    def finding_of(self, item: Expectation, result: Any, rows: Rows) -> Finding:
+        """What a result of Great Expectations, or the exception in its place, says about `rows`."""
+        if item.name in self._broken:
+            return _finding(item, Verdict.UNKNOWN, f"cannot be asked: {self._broken[item.name]}")
+        return self._finding(item, result, rows)
+
     def _of_day(self, rows: pa.Table, frame: pd.DataFrame, clean: Mapping[str, Any]) -> list[Finding]:
         asked = [e for e in self.expectations if e.name in self._objects and e.name not in clean]
-        results = self._ask(frame, asked)
+        results = self.ask(frame, asked)
         found = []
         for item in self.expectations:
-            if item.name in self._broken:
-                found.append(_finding(item, Verdict.UNKNOWN, f"cannot be asked: {self._broken[item.name]}"))
-            elif item.name in clean:
+            if item.name in clean:
                 found.append(_finding(item, Verdict.PASSED, "", observed="0 rows unexpected", failing=0))
             else:
-                found.append(self._finding(item, results[item.name], rows))
+                found.append(self.finding_of(item, results.get(item.name), _Held(rows)))
         return found
 
     def _clean(self, frames: Sequence[pd.DataFrame], asked: Sequence[Expectation]) -> dict[str, bool]:
@@ -92,12 +137,12 @@ class ExpectationRun:
             while end < len(frames) and (end == start or rows + len(frames[end]) <= ROWS_TOGETHER):
                 rows, end = rows + len(frames[end]), end + 1
             frame = pd.concat(frames[start:end], ignore_index=True)
-            results = self._ask(frame, [item for item in asked if item.name in clean])
+            results = self.ask(frame, [item for item in asked if item.name in clean])
             clean = {name: True for name, result in results.items() if _holds_on_every_row(result)}
             start = end
         return clean
 
-    def _ask(self, frame: pd.DataFrame, asked: Sequence[Expectation]) -> dict[str, Any]:
+    def ask(self, frame: pd.DataFrame, asked: Sequence[Expectation]) -> dict[str, Any]:
         """Results by name; an exception in place of a result when the whole call failed."""
         from great_expectations.core.expectation_suite import ExpectationSuite
 
@@ -113,11 +158,11 @@ class ExpectationRun:
             if len(asked) == 1:
                 return {asked[0].name: error}
             # one of them breaks the call for all: ask them one by one
-            return {item.name: self._ask(frame, [item])[item.name] for item in asked}
+            return {item.name: self.ask(frame, [item])[item.name] for item in asked}
         return {item.name: found.get(item.name, LookupError("no result came back")) for item in asked}
 
-    def _finding(self, item: Expectation, result: Any, rows: pa.Table) -> Finding:
-        problem = _problem(result)
+    def _finding(self, item: Expectation, result: Any, rows: Rows) -> Finding:
+        problem = problem_of(result)
         if problem:
             return _finding(item, Verdict.UNKNOWN, problem)
         answer = result.result or {}
@@ -125,7 +170,7 @@ class ExpectationRun:
         if result.success:
             return _finding(item, Verdict.PASSED, "", self._observed(item, answer), failing)
         observed = self._observed(item, answer)
-        reason = f"{failing} of {rows.num_rows} rows" if failing is not None else f"observed {observed}"
+        reason = f"{failing} of {rows.rows} rows" if failing is not None else f"observed {observed}"
         return Finding(
             item.name,
             item.column,
@@ -147,24 +192,30 @@ class ExpectationRun:
         count = answer.get("unexpected_count", 0)
         return f"{count} rows unexpected" + (f" ({share:.3g} %)" if share else "")
 
-    def _samples(self, rows: pa.Table, places: Sequence[Any]) -> tuple[dict[str, Any], ...]:
+    def _samples(self, rows: Rows, places: Sequence[Any]) -> tuple[dict[str, Any], ...]:
         numbers = [int(place) for place in places[:SAMPLES] if isinstance(place, int)]
-        names = [name for name in rows.column_names if name in self.source.column_names]
-        picked = rows.select(names).take(numbers).to_pylist() if numbers else []
+        names = self.source.column_names
+        picked = rows.take(numbers).select(names).to_pylist() if numbers else []
         return tuple(
             {name: shown(value, self.source.column(name)) for name, value in row.items()} for row in picked
         )
 
-    def _frame(self, rows: pa.Table) -> pd.DataFrame:
-        """Pandas types that follow from the declaration alone: a day without gaps looks like one with."""
+    def frame(self, rows: pa.Table, names: Sequence[str] = ()) -> pd.DataFrame:
+        """Declared columns, or those named, as pandas holds them.
+
+        The types follow from the declaration alone: a day without gaps looks like one with.
+        """
         import pandas as pd
 
-        wide = {"int64": "Int64", "bool": "boolean"}
-        frame: pd.DataFrame = rows.select(list(self.source.column_names)).to_pandas()
+        wide: dict[str, Any] = {"int64": pd.Int64Dtype(), "bool": pd.BooleanDtype()}
+        wanted = list(names or self.source.column_names)
+        frame: pd.DataFrame = rows.select(wanted).to_pandas()
         for column in self.source.columns:
-            if column.nullable and column.type in wide:
-                values = rows.column(column.name).to_pylist()
-                frame[column.name] = pd.Series(values, dtype=wide[column.type])
+            if column.name in wanted and column.nullable and column.type in wide:
+                dtype = wide[column.type]
+                frame[column.name] = rows.column(column.name).to_pandas(
+                    types_mapper=lambda _, dtype=dtype: dtype
+                )
         return frame
 
 
@@ -189,13 +240,13 @@ def _gx_expectation(item: Expectation) -> Any:
 
 
 def _holds_on_every_row(result: Any) -> bool:
-    return not _problem(result) and bool(result.success) and result.result.get("unexpected_count") == 0
+    return not problem_of(result) and bool(result.success) and result.result.get("unexpected_count") == 0
 
 
-def _problem(result: Any) -> str:
+def problem_of(result: Any) -> str:
     """Why a result measures nothing; empty when it does."""
     if isinstance(result, Exception):
-        return f"raised {_first_line(result)}"
+        return f"raised {first_line(result)}"
     info = result.exception_info or {}
     # one entry, or one for each metric that raised
     for entry in [info, *(value for value in info.values() if isinstance(value, dict))]:
@@ -204,7 +255,7 @@ def _problem(result: Any) -> str:
     return "" if result.success is not None else "gave no answer"
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
     return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:200]}"
 
 
