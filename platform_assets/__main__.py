@@ -11,11 +11,11 @@ from platform_assets.errors import PlatformError
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point of the command line; 0 when all went well, 1 with one clear error otherwise."""
-    from platform_assets.command_line import champions, plan, reproduction, run, schema, waivers
+    from platform_assets.command_line import champions, contract, plan, reproduction, run, schema, waivers
 
     parser = argparse.ArgumentParser(prog="platform-assets", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    for module in (run, plan, schema, reproduction, waivers, champions):
+    for module in (run, plan, schema, reproduction, waivers, champions, contract):
         module.add_parser(commands)
     chosen = parser.parse_args(arguments)
     try:

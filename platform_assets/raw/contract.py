@@ -27,7 +27,14 @@ if TYPE_CHECKING:
 
     from platform_assets.raw.expectation_run import ExpectationRun
 
-__all__ = ["KIND", "contract_version", "contract_versions", "evaluate_contract", "expectation_names"]
+__all__ = [
+    "KIND",
+    "contract_version",
+    "contract_versions",
+    "evaluate_contract",
+    "expectation_names",
+    "judge_contract",
+]
 
 KIND = "contract"
 ROWS_HELD = 400_000
@@ -48,6 +55,14 @@ def evaluate_contract(
     UNKNOWN. Where the same is found again on the same versions, the earlier evidence stays, and
     with it a waiver given for it.
     """
+    found = judge_contract(stores, source, suite_path, days, run_id=run_id)
+    return {day: _record(stores, evidence) for day, evidence in found.items()}
+
+
+def judge_contract(
+    stores: Stores, source: Source, suite_path: Path, days: Iterable[str], *, run_id: str = ""
+) -> dict[str, Evidence]:
+    """What a contract says to stored days, by day; nothing is recorded and nothing changes."""
     table = stores.lake.table(raw_table(source.name))
     current = table.current()
     wanted = sorted(set(days))
@@ -62,7 +77,7 @@ def evaluate_contract(
     for day, findings in _findings(stores, source, suite, present, current):
         findings = [*findings, expected_volume(source, day, rows)]
         found[day] = _evidence(source, day, current[day].digest, version, findings, run_id, rows=rows[day])
-    return {day: _record(stores, found[day]) for day in wanted}
+    return {day: found[day] for day in wanted}
 
 
 def _findings(

@@ -238,7 +238,7 @@ class LargeDay:
         values = ", ".join(f"{self._value(name)} as v{n}" for n, name in enumerate(names))
         keys = ", ".join(f"v{n}" for n in range(len(names)))
         same = " and ".join(f"a.v{n} is not distinct from b.v{n}" for n in range(len(names)))
-        with _database() as database:
+        with bounded_database() as database:
             rows = f"(select {values}, file_row_number as place from read_parquet($path, "
             rows += f"file_row_number = true) where not ({missing}))"
             repeated = f"(select {keys}, count(*) as n from {rows} group by all having count(*) > 1)"
@@ -262,7 +262,7 @@ class LargeDay:
         """Distinct values of a column, a missing one among them. Raises ValueError when too many."""
         import pyarrow as pa
 
-        with _database() as database:
+        with bounded_database() as database:
             query = (
                 f"select distinct {self._value(name)} from read_parquet($path) limit {DISTINCT_AT_MOST + 1}"
             )
@@ -282,7 +282,8 @@ def _add(counts: _Counts, result: dict[str, Any], start: int) -> None:
     counts.places += [start + place for place in places[: max(room, 0)] if isinstance(place, int)]
 
 
-def _database() -> duckdb.DuckDBPyConnection:
+def bounded_database() -> duckdb.DuckDBPyConnection:
+    """DuckDB that holds at most DUCKDB_MEMORY, spills the rest, and sees every NaN in Parquet."""
     import duckdb
 
     spill = Path(tempfile.gettempdir()) / "platform_assets_spill"
