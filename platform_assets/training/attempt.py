@@ -9,11 +9,14 @@ import socket
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlparse
 
 from platform_assets.stores import Stores
 from platform_assets.training.mlflow_store import experiment_id, open_mlflow
+
+if TYPE_CHECKING:
+    from platform_assets.training.search import SearchResult
 
 PROCESS_TAG = "process"
 _LONGEST_PARAMETER = 6000  # MLflow refuses longer ones
@@ -41,6 +44,24 @@ class Attempt:
         from mlflow.entities import RunTag
 
         self.client.log_batch(self.id, tags=[RunTag(name, value) for name, value in tags.items()])
+
+    def search(self, found: SearchResult) -> None:
+        """Write each trial as a nested run, and the best parameters into this one."""
+        experiment = self.client.get_run(self.id).info.experiment_id
+        for number, trial in enumerate(found.trials):
+            nested = self.client.create_run(
+                experiment,
+                run_name=f"trial {number}",
+                tags={"mlflow.parentRunId": self.id, PROCESS_TAG: this_process()},
+            )
+            own = Attempt(self.client, nested.info.run_id, self.artifacts)
+            own.parameters(trial.parameters)
+            for name, value in ((found.metric, trial.value), *trial.by_fold.items()):
+                self.client.log_metric(nested.info.run_id, name, value)
+            self.client.set_terminated(nested.info.run_id, "FINISHED")
+        self.parameters({f"search.best.{name}": value for name, value in found.best.parameters.items()})
+        self.client.log_metric(self.id, f"search.{found.metric}", found.best.value)
+        self.tags({"search": found.told()})
 
     def document(self, name: str, payload: Mapping[str, Any]) -> None:
         """Keep a JSON document beside the model."""

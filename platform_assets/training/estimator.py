@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import inspect
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from platform_assets.declaration.estimator import Estimator
 from platform_assets.errors import DeclarationError, TrainingError, UnknownName
+from platform_assets.training.anomaly import AnomalyModel, is_unsupervised
+from platform_assets.training.class_weight import check_weights, row_weights
 from platform_assets.training.estimator_parameters import check_parameters
+from platform_assets.training.one_thread import one_blas_thread, single_threaded
+from platform_assets.training.time_order import calibration_part
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,6 +21,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 ESTIMATOR_STEP = "estimator"
+LEAST_CALIBRATION_ROWS = 10
+"""Of each class: fewer cannot place a curve."""
 
 
 def import_estimator(path: str) -> type[Any]:
@@ -52,8 +57,9 @@ def build_pipeline(estimator: Estimator) -> Any:
     """An unfitted scikit-learn pipeline: the declared preprocessing, then the estimator.
 
     Parameters are passed as declared; `seed` becomes `random_state` where the class takes one and
-    the parameters do not set it. Raises DeclarationError for a parameter the class does not take,
-    before anything is fitted.
+    the parameters do not set it, and LightGBM is told to be deterministic. Raises DeclarationError
+    for a parameter that the class does not take, also one that is searched, and for options that
+    do not fit the estimator, before anything is fitted.
     """
     from sklearn.impute import SimpleImputer
     from sklearn.pipeline import Pipeline
@@ -68,17 +74,38 @@ def build_pipeline(estimator: Estimator) -> Any:
         ) from None
     takes_any = any(p.kind is p.VAR_KEYWORD for p in inspect.signature(cls).parameters.values())
     check_parameters(estimator.path, estimator.parameters, known, takes_any=takes_any)
+    if estimator.search is not None:
+        examples = {name: p.example() for name, p in estimator.search.parameters.items()}
+        check_parameters(
+            estimator.path, examples, known, takes_any=takes_any, inside=("search", "parameters")
+        )
     parameters = dict(estimator.parameters)
     if "random_state" in known:
         parameters.setdefault("random_state", estimator.seed)
+    if cls.__module__.split(".")[0] == "lightgbm" and not {"force_col_wise", "force_row_wise"} & {
+        *parameters
+    }:
+        # it measures at every start which of the two is faster, and their sums differ in the last bits
+        parameters |= {"deterministic": parameters.get("deterministic", True), "force_row_wise": True}
+    last = cls(**parameters)
+    unsupervised = is_unsupervised(last)
+    check_weights(estimator, last, unsupervised=unsupervised)
+    if "novelty" in known and not hasattr(last, "score_samples"):
+        raise DeclarationError(
+            f"estimator {estimator.path!r}: scores rows it was not fitted on only with parameters "
+            f"{{novelty: true}}"
+        )
+    for option in ("calibration", "search"):
+        if unsupervised and getattr(estimator, option) is not None:
+            raise DeclarationError(
+                f"estimator {estimator.path!r}: is fitted without labels, so it takes no {option}"
+            ).at("estimator", option)
     steps: dict[str, Any] = {
         "standardise": StandardScaler,
         # an input without any value in the train days stays, as zeros: inputs keep their number and order
         "impute_median": lambda: SimpleImputer(strategy="median", keep_empty_features=True),
     }
-    return Pipeline(
-        [*((name, steps[name]()) for name in estimator.preprocessing), (ESTIMATOR_STEP, cls(**parameters))]
-    )
+    return Pipeline([*((name, steps[name]()) for name in estimator.preprocessing), (ESTIMATOR_STEP, last)])
 
 
 def input_frame(rows: pa.Table, columns: Sequence[str]) -> pd.DataFrame:
@@ -108,24 +135,76 @@ def input_frame(rows: pa.Table, columns: Sequence[str]) -> pd.DataFrame:
     return pd.DataFrame(values, columns=list(columns), copy=False)
 
 
-def fit(estimator: Estimator, rows: pa.Table, columns: Sequence[str], label: str) -> Any:
+def fit(
+    estimator: Estimator,
+    rows: pa.Table,
+    columns: Sequence[str],
+    label: str,
+    *,
+    event_timestamp: str | None = None,
+) -> Any:
     """Fit the declared pipeline on rows in the order given (the order changes many models).
 
-    Raises TrainingError when the inputs hold missing values that the estimator refuses.
+    A declared calibration fits on the later part of the rows, by `event_timestamp`, and the
+    pipeline on the earlier one. A declared search must have been settled (`Estimator.found`).
+    Raises TrainingError when the inputs hold missing values that the estimator refuses, or the rows
+    do not suffice.
     """
+    import numpy as np
+
+    if estimator.search is not None:
+        raise TrainingError(f"estimator {estimator.path!r}: its searched parameters were not found yet")
+    if estimator.calibration is None:
+        return _fit(estimator, rows, columns, label)
+    if event_timestamp is None:
+        raise TrainingError("calibration: the rows' event timestamp is not known")
+    part = calibration_part(rows, event_timestamp, estimator.calibration)
+    model = _fit(estimator, rows.take(part.fit), columns, label)
+    later = rows.take(part.judge)
+    target = later.column(label).to_numpy().astype(np.int64)
+    if min(counts := np.bincount(target, minlength=2)) < LEAST_CALIBRATION_ROWS:
+        raise TrainingError(
+            f"calibration: of the last {len(target)} train rows {counts[1]} are positive; it takes at least "
+            f"{LEAST_CALIBRATION_ROWS} of either class: calibrate on more rows"
+        )
+    return _calibrated(model, estimator.calibration.method, input_frame(later, columns), target)
+
+
+def _fit(estimator: Estimator, rows: pa.Table, columns: Sequence[str], label: str) -> Any:
     import numpy as np
 
     pipeline = build_pipeline(estimator)
     frame = input_frame(rows, columns)
     target = rows.column(label).to_numpy().astype(np.int64)
+    weights: Mapping[str, Any] = {}
+    if estimator.class_weight is not None:
+        weights = {f"{ESTIMATOR_STEP}__sample_weight": row_weights(estimator.class_weight, target)}
     try:
-        with _one_blas_thread():
-            return pipeline.fit(frame, target)
-    except (ValueError, TypeError) as error:
+        with one_blas_thread():
+            if is_unsupervised(pipeline[-1]):
+                return AnomalyModel.fitted(pipeline, frame)
+            return pipeline.fit(frame, target, **weights)
+    except Exception as error:
+        if not _is_refusal(error):
+            raise
         raise TrainingError(
             f"estimator {estimator.path!r} could not be fitted on {len(frame)} rows: "
             f"{_missing(frame) or _first_line(error)}"
         ) from error
+
+
+def _is_refusal(error: Exception) -> bool:
+    """A library's word on rows or parameters; the boosting libraries have errors of their own."""
+    return isinstance(error, ValueError | TypeError) or type(error).__name__ == "LightGBMError"
+
+
+def _calibrated(model: Any, method: str, frame: pd.DataFrame, target: np.ndarray) -> Any:
+    from sklearn.calibration import CalibratedClassifierCV
+    from sklearn.frozen import FrozenEstimator
+
+    with single_threaded(model):
+        # the model is frozen, so the folds only say in which pieces the rows are scored
+        return CalibratedClassifierCV(FrozenEstimator(model), method=method, cv=2).fit(frame, target)
 
 
 def score(model: Any, inputs: pa.Table) -> np.ndarray:
@@ -139,7 +218,7 @@ def score(model: Any, inputs: pa.Table) -> np.ndarray:
     if not hasattr(model, "predict_proba"):
         raise TrainingError(
             f"{type(_last(model)).__name__} gives no probabilities (no predict_proba), and a decision "
-            f"value is not one: set the estimator's own option, or wrap it in a CalibratedClassifierCV"
+            f"value is not one: set the estimator's own option, or declare another estimator"
         )
     columns = [str(name) for name in getattr(model, "feature_names_in_", inputs.column_names)]
     frame = input_frame(inputs, columns)
@@ -149,7 +228,7 @@ def score(model: Any, inputs: pa.Table) -> np.ndarray:
     if not len(frame):
         return np.empty(0, dtype=np.float64)
     try:
-        with _single_threaded(model):
+        with single_threaded(model):
             found = np.asarray(model.predict_proba(frame), dtype=np.float64)[:, 1]
     except ValueError as error:
         raise TrainingError(
@@ -163,36 +242,16 @@ def score(model: Any, inputs: pa.Table) -> np.ndarray:
     return np.ascontiguousarray(found)
 
 
-@contextlib.contextmanager
-def _single_threaded(model: Any) -> Iterator[None]:
-    """Sums over threads have no fixed order (a forest's mean): score with one, then put settings back."""
-    parameters = model.get_params(deep=True) if hasattr(model, "get_params") else {}
-    before = {
-        name: value
-        for name, value in parameters.items()
-        if name.split("__")[-1] in ("n_jobs", "nthread", "num_threads") and value != 1
-    }
-    try:
-        if before:
-            model.set_params(**dict.fromkeys(before, 1))
-        with _one_blas_thread():
-            yield
-    finally:
-        if before:
-            model.set_params(**before)
-
-
-@contextlib.contextmanager
-def _one_blas_thread() -> Iterator[None]:
-    """Matrix products split over threads differ in the last bits with the number of cores."""
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
-
-    with threadpool_limits(1, user_api="blas"):
-        yield
+def pipeline_of(model: Any) -> Any:
+    """The pipeline within a model; calibration is around a frozen one."""
+    while not hasattr(model, "steps") and hasattr(model, "estimator"):
+        model = model.estimator
+    return model
 
 
 def _last(model: Any) -> Any:
-    return model[-1] if hasattr(model, "steps") else model
+    pipeline = pipeline_of(model)
+    return pipeline[-1] if hasattr(pipeline, "steps") else pipeline
 
 
 def _first_line(error: BaseException) -> str:

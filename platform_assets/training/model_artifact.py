@@ -96,6 +96,9 @@ def _requirements(model: Any) -> list[str]:
     """Exact versions of what the model's classes come from; inferring them takes MLflow seconds."""
     from importlib import metadata
 
+    from platform_assets.training.estimator import pipeline_of
+
+    model = pipeline_of(model)
     modules = {type(step).__module__.split(".")[0] for _, step in getattr(model, "steps", [("", model)])}
     names = {"scikit-learn", "cloudpickle", "numpy", "pandas"}
     if others := modules - {"sklearn"}:

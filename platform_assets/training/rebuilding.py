@@ -103,7 +103,8 @@ def rebuild(stores: Stores, recorded: Recorded) -> Rebuilt:
         made = assemble(repository, product, split, raw, features, {day: raw[day] for day in days.labelled})
     rows = canonical(made.rows, source.primary_key)
     digest = table_digest(rows)
-    _, scores = fitted(repository, product, rows)
+    trials = recorded.training_run.notes.get("search_trials")  # CPU seconds may allow another number now
+    _, scores, _ = fitted(repository, product, rows, trials=trials)
     return Rebuilt(rows, scores, digest, model_digest(digest, product, scores))
 
 

@@ -22,6 +22,7 @@ from platform_assets.stores import Stores
 from platform_assets.training.attempt import Attempt, attempt
 from platform_assets.training.estimator import fit, score
 from platform_assets.training.model_artifact import digest_of_folder, load_model, save_model
+from platform_assets.training.search import SearchResult, search
 from platform_assets.training.training_rows import SPLIT_COLUMN
 from platform_assets.training.training_set import in_fitting_order, read_training_set
 from platform_assets.vocabulary import product_table
@@ -58,10 +59,10 @@ def train(
     inputs = repository.input_columns(product)
     with attempt(stores, product.name, _tags(product, training_set, run_id)) as run:
         run.parameters(_parameters(product, training_set, inputs))
-        model, scores = fitted(repository, product, rows)
+        model, scores, found = fitted(repository, product, rows)
         digest = model_digest(training_set.digest, product, scores)
         artifact, artifact_path = _saved(stores, run, model, rows.select(list(inputs)), scores)
-        payload = {
+        payload: dict[str, Any] = {
             "model_digest": digest,
             "training_set_digest": training_set.digest,
             "estimator_version": product.estimator_version,
@@ -71,7 +72,7 @@ def train(
             "gates_version": product.gates_version,
             "gates": [gate.model_dump(mode="json") for gate in product.gates],
         }
-        notes = {
+        notes: dict[str, Any] = {
             "mlflow_run_id": run.id,
             "artifact_digest": artifact,
             "artifact_path": artifact_path,
@@ -80,6 +81,10 @@ def train(
             # what a later reproduction rebuilds from, whatever the files say by then
             "declaration": recorded(repository, product),
         }
+        if found is not None:
+            payload["search"] = found.summary()
+            notes["search_trials"] = len(found.trials)
+            run.search(found)
         run.tags({"model_digest": digest, "artifact_digest": artifact})
         run.document("training_run.json", {**payload, **notes})
         run.document("training_set.json", json.loads(training_set.to_json()))
@@ -96,18 +101,28 @@ def train(
         )
 
 
-def fitted(repository: Repository, product: Product, rows: pa.Table) -> tuple[Any, np.ndarray]:
-    """The pipeline fitted on the train rows, and its scores of all rows in the order given.
+def fitted(
+    repository: Repository, product: Product, rows: pa.Table, *, trials: int | None = None
+) -> tuple[Any, np.ndarray, SearchResult | None]:
+    """The pipeline fitted on the train rows, its scores of all rows in the order given, and its search.
 
     `rows` are a whole training set; they are fitted in fitting order whatever order they come in.
+    `trials` repeats a search of as many trials, whatever its budget of CPU seconds allowed then.
     """
     import pyarrow.compute as pc
 
     inputs = repository.input_columns(product)
     train_rows = rows.filter(pc.equal(rows.column(SPLIT_COLUMN), "train"))
-    ordered = in_fitting_order(repository.source(product.source), train_rows)
-    model = fit(product.estimator, ordered, inputs, product.label.column)
-    return model, score(model, rows.select(list(inputs)))
+    source, label = repository.source(product.source), product.label.column
+    ordered = in_fitting_order(source, train_rows)
+    estimator, found = product.estimator, None
+    if estimator.search is not None:
+        found = search(
+            estimator, ordered, inputs, label, event_timestamp=source.event_timestamp, trials=trials
+        )
+        estimator = estimator.found(found.best.parameters)
+    model = fit(estimator, ordered, inputs, label, event_timestamp=source.event_timestamp)
+    return model, score(model, rows.select(list(inputs))), found
 
 
 def model_digest(training_set_digest: str, product: Product, scores: np.ndarray) -> str:
