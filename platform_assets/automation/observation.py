@@ -251,10 +251,11 @@ def _observe_training(stores: Stores, repository: Repository, product: Product) 
 
 
 def _observe_promotion(stores: Stores, repository: Repository, product: Product) -> list[Work]:
-    registered = _table(stores, product, "registered_model")
-    if not registered:
+    from platform_assets.registry.model_versions import candidate_manifest
+
+    newest = candidate_manifest(stores, product)
+    if newest is None:
         return []
-    newest = max(registered.values(), key=lambda m: (m.created_at, m.partition))
     lineage = stores.lake.table(newest.table).document_of(newest)
     version = str(lineage["version"])
     parity = stores.evidence.latest("parity", vocabulary.product_table(product.name, "parity_report"))
@@ -267,7 +268,10 @@ def _observe_promotion(stores: Stores, repository: Repository, product: Product)
     measured = parity is not None and all(parity.versions.get(k) == v for k, v in online.items())
     decided = _is_decided(stores, product, version, parity)
     works = []
-    mark = fingerprint_of([newest.digest, newest.sequence, online, parity.id if parity else ""])
+    answers = [e.sequence for e in stores.ledger.entries() if e.kind in ("waiver", "approval")]
+    mark = fingerprint_of(
+        [newest.digest, newest.sequence, online, parity.id if parity else "", answers[-1:] or [0]]
+    )
     if not measured:
         works.append(
             Work(
@@ -303,8 +307,8 @@ def _is_decided(stores: Stores, product: Product, version: str, parity: Evidence
     last = told[-1]
     if last.kind == "confirm" or not last.body.get("gates"):
         return True
-    waived = any(entry.kind == "waiver" and entry.sequence > last.sequence for entry in entries)
-    return not waived and (parity is None or parity.id in last.body["evidence"])
+    answered = any(e.kind in ("waiver", "approval") and e.sequence > last.sequence for e in entries)
+    return not answered and (parity is None or parity.id in last.body["evidence"])
 
 
 def _observe_predictions(stores: Stores, repository: Repository, product: Product) -> list[Work]:

@@ -1,4 +1,4 @@
-"""`platform-assets champion`: who is champion, or who was at a moment."""
+"""`platform-assets champion` and `reinstate`: who is champion or was, and putting the alias back."""
 
 from __future__ import annotations
 
@@ -16,6 +16,11 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--product", default=None)
     parser.add_argument("--at", default=None, help="2026-01-31T14:05:00Z")
     parser.set_defaults(function=show)
+    back = commands.add_parser("reinstate", help="put the alias back after it was moved by hand")
+    back.add_argument("--product", default=None)
+    back.add_argument("--by", required=True, help="your e-mail address")
+    back.add_argument("--reason", required=True)
+    back.set_defaults(function=put_back)
 
 
 def show(arguments: argparse.Namespace) -> int:
@@ -28,3 +33,16 @@ def show(arguments: argparse.Namespace) -> int:
     found = champion_at(Stores.at(environment().home).ledger, product.name, moment)
     print(f"{product.name} at {moment}: {found or 'no champion'}")
     return 0 if found else 1
+
+
+def put_back(arguments: argparse.Namespace) -> int:
+    """Point the alias at the champion that the ledger confirms."""
+    from platform_assets.evidence.waiver import checked_person, checked_reason
+    from platform_assets.registry.champion import reinstate
+
+    product, _, _ = find_product(arguments.product)
+    person = checked_person(arguments.by, "a reinstatement")
+    reason = checked_reason(arguments.reason, "a reinstatement")
+    found = reinstate(Stores.at(environment().home), product, person, reason)
+    print(f"{product.name}: {found or 'no champion was ever confirmed; the alias is gone'}")
+    return 0

@@ -5,12 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from platform_assets.declaration.declared import Declared
+from platform_assets.declaration.owner import Person
 
 
-class Floor(Declared):
+class Waivable(Declared):
+    """A gate whose failure named people may answer for; nobody may unless declared."""
+
+    waivable_by: tuple[Person, ...] = Field(
+        default=(), description="People who may waive this gate's failure, with a reason and an end."
+    )
+
+
+class Floor(Waivable):
     """A metric must be at least this high on the test days."""
 
     kind: Literal["floor"]
@@ -22,7 +31,7 @@ class Floor(Declared):
         return f"floor_{self.metric}"
 
 
-class NotWorseThanChampion(Declared):
+class NotWorseThanChampion(Waivable):
     """Lower bound of the paired entity bootstrap of (candidate - champion) >= -margin."""
 
     kind: Literal["not_worse_than_champion"]
@@ -47,7 +56,7 @@ class ContractHolds(Declared):
         return self.kind
 
 
-class FeatureEquality(Declared):
+class FeatureEquality(Waivable):
     """An independent implementation recomputes the features of a key-hash sample."""
 
     kind: Literal["feature_equality"]
@@ -59,7 +68,7 @@ class FeatureEquality(Declared):
         return self.kind
 
 
-class NoLeakage(Declared):
+class NoLeakage(Waivable):
     """Nothing changes when source and labels are cut at what was available; no single column tells all."""
 
     kind: Literal["leakage"]
@@ -72,7 +81,7 @@ class NoLeakage(Declared):
         return self.kind
 
 
-class Parity(Declared):
+class Parity(Waivable):
     """Served values equal training values at the same moment."""
 
     kind: Literal["parity"]
@@ -85,8 +94,28 @@ class Parity(Declared):
         return self.kind
 
 
+class Approval(Declared):
+    """Named people say yes to this version on exactly the evidence of the other gates."""
+
+    kind: Literal["approval"]
+    approvers: tuple[Person, ...] = Field(min_length=1, description="Who may approve.")
+    count: int = Field(default=1, ge=1, description="How many different approvers it takes.")
+
+    @model_validator(mode="after")
+    def _enough_approvers(self) -> Approval:
+        if self.count > len(set(self.approvers)):
+            raise ValueError(
+                f"count: {self.count} approvals are asked for and {len(set(self.approvers))} approvers named"
+            )
+        return self
+
+    @property
+    def key(self) -> str:
+        return self.kind
+
+
 Gate = Annotated[
-    Floor | NotWorseThanChampion | ContractHolds | FeatureEquality | NoLeakage | Parity,
+    Floor | NotWorseThanChampion | ContractHolds | FeatureEquality | NoLeakage | Parity | Approval,
     Field(discriminator="kind"),
 ]
 

@@ -1,4 +1,8 @@
-"""The ledger: append-only, hash-chained, one file an entry; wiping an asset does not touch it."""
+"""The ledger: append-only, hash-chained, one file an entry; wiping an asset does not touch it.
+
+`head.json` names the newest entry, so that entries missing at the end are noticed too. Whoever can
+write to the folder can rewrite all of it: keep the head that `platform-assets verify` prints elsewhere.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from platform_assets.errors import LakeError
-from platform_assets.lake.atomic_files import create_once, numbered
+from platform_assets.lake.atomic_files import create_once, exclusive_lock, numbered, write_atomically
 from platform_assets.lake.digest import document_digest
 from platform_assets.lake.lake import utc_now
 
@@ -60,7 +64,27 @@ class Ledger:
             ).sealed()
             content = (json.dumps(asdict(entry), indent=1, sort_keys=True) + "\n").encode()
             if create_once(self.folder / f"{entry.sequence:06d}.json", content):
+                self._note_head(entry)
                 return entry
+
+    @property
+    def head(self) -> tuple[int, str] | None:
+        """Sequence and hash of the newest entry, as noted when it was written; None before the first."""
+        path = self.folder / "head.json"
+        try:
+            noted = json.loads(path.read_bytes())
+            return int(noted["sequence"]), str(noted["hash"])
+        except FileNotFoundError:
+            return None
+        except (ValueError, TypeError, KeyError) as error:
+            raise LakeError(f"{path}: cannot be read ({error}); restore the ledger from a copy") from None
+
+    def _note_head(self, entry: Entry) -> None:
+        with exclusive_lock(self.folder / ".head.lock"):
+            noted = self.head
+            if noted is None or noted[0] < entry.sequence:
+                content = json.dumps({"sequence": entry.sequence, "hash": entry.hash}) + "\n"
+                write_atomically(self.folder / "head.json", content.encode())
 
     def entries(self, product: str | None = None, kind: str | None = None) -> list[Entry]:
         """Entries in order, of one product or kind if asked. Raises LakeError on a broken chain."""
@@ -72,6 +96,7 @@ class Ledger:
 
     def verified(self) -> list[Entry]:
         """All entries, the chain of hashes checked; LakeError names the first file that breaks it."""
+        noted = self.head  # before the entries: one that is written meanwhile is not missing
         chain: list[Entry] = []
         previous = START
         for number, path in enumerate(numbered(self.folder), start=1):
@@ -83,6 +108,11 @@ class Ledger:
                 )
             chain.append(entry)
             previous = entry.hash
+        if noted is not None and (len(chain) < noted[0] or chain[noted[0] - 1].hash != noted[1]):
+            raise LakeError(
+                f"{self.folder}: the ledger's chain of hashes ends at entry {len(chain)}, but entry "
+                f"{noted[0]} ({noted[1]}) was written; entries were removed. Restore the ledger from a copy."
+            )
         return chain
 
     @staticmethod

@@ -3,45 +3,77 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
+from platform_assets.declaration.owner import check_person
 from platform_assets.errors import Blocked
 from platform_assets.evidence.evidence import Evidence
 from platform_assets.evidence.ledger import Entry, Ledger
 
 KIND = "waiver"
+# longer than a quarter is a change of the contract or the gate, which has its own way
+LONGEST = timedelta(days=92)
 
 
-def record_waiver(ledger: Ledger, evidence: Evidence, owner: str, reason: str, expires: str | date) -> Entry:
-    """Record that `owner` answers for exactly this evidence until the end of the day `expires` (UTC).
+def record_waiver(
+    ledger: Ledger, evidence: Evidence, owner: str, reason: str, expires: str | date, *, by: str = ""
+) -> Entry:
+    """Record that `by` answers, for `owner`, for exactly this evidence until the end of `expires` (UTC).
 
-    Other evidence on the same subject, such as that of changed data, is not covered. Raises Blocked
-    without an owner or a reason, or when `expires` is no ISO date of today or later.
+    `owner` is whom the declaration names, a team or the person; `by` the person, who may be left out
+    when the owner is one. Other evidence on the same subject, such as that of changed data, is not
+    covered. Raises Blocked without a person or a reason, or when `expires` is no ISO date from today
+    on and within `LONGEST`.
     """
-    if not owner.strip():
-        raise Blocked("a waiver needs an owner who answers for it")
-    if not reason.strip():
-        raise Blocked("a waiver needs a reason that others can judge")
-    try:
-        until = expires if isinstance(expires, date) else date.fromisoformat(expires)
-    except ValueError:
-        raise Blocked(f"a waiver needs an end date such as 2026-12-31, not {expires!r}") from None
-    if until < _today():
-        raise Blocked(f"a waiver that ended on {until} covers nothing; give a later date")
+    owner = owner.strip()
+    person = checked_person(by.strip() or owner, "a waiver")
+    until = checked_end(expires, "a waiver")
     return ledger.append(
         KIND,
         evidence.subject,
-        owner.strip(),
+        owner,
         {
+            "by": person,
             "evidence": evidence.id,
             "kind": evidence.kind,
             "subject": evidence.subject,
             "partition": evidence.partition,
             "verdict": str(evidence.verdict),
-            "reason": reason.strip(),
+            "reason": checked_reason(reason, "a waiver"),
             "expires": until.isoformat(),
         },
     )
+
+
+def checked_person(text: str, what: str) -> str:
+    """An e-mail address; Blocked for a team or nobody: one person answers, by name."""
+    try:
+        return check_person(text)
+    except ValueError:
+        raise Blocked(
+            f"{what} needs a person who answers for it (an e-mail address, --by), not {text!r}"
+        ) from None
+
+
+def checked_reason(text: str, what: str) -> str:
+    """A reason that is not blank, else Blocked."""
+    if not text.strip():
+        raise Blocked(f"{what} needs a reason that others can judge")
+    return text.strip()
+
+
+def checked_end(expires: str | date, what: str) -> date:
+    """The last day it holds, from today to `LONGEST` from now, else Blocked."""
+    try:
+        until = expires if isinstance(expires, date) else date.fromisoformat(expires)
+    except ValueError:
+        raise Blocked(f"{what} needs an end date such as 2026-12-31, not {expires!r}") from None
+    if until < today():
+        raise Blocked(f"{what} that ended on {until} covers nothing; give a later date")
+    if until > today() + LONGEST:
+        latest = today() + LONGEST
+        raise Blocked(f"{what} until {until} is no exception any more; at most until {latest}")
+    return until
 
 
 def waiver_for(ledger: Ledger, evidence: Evidence, *, owners: Collection[str] | None = None) -> Entry | None:
@@ -49,20 +81,26 @@ def waiver_for(ledger: Ledger, evidence: Evidence, *, owners: Collection[str] | 
 
     Raises LakeError when the ledger was tampered with.
     """
-    today = _today()
+    now = today()
     for entry in reversed(ledger.entries(kind=KIND)):
         body = entry.body
         if body.get("evidence") != evidence.id or not entry.actor.strip():
             continue
         if owners is not None and entry.actor not in owners:
             continue
-        try:
-            if date.fromisoformat(str(body.get("expires"))) >= today:
-                return entry
-        except ValueError:
-            continue
+        if holds_on(entry, now):
+            return entry
     return None
 
 
-def _today() -> date:
+def holds_on(entry: Entry, day: date) -> bool:
+    """Whether a waiver or an approval has not ended; one without a readable end never held."""
+    try:
+        return date.fromisoformat(str(entry.body.get("expires"))) >= day
+    except ValueError:
+        return False
+
+
+def today() -> date:
+    """The present day in UTC."""
     return datetime.now(UTC).date()

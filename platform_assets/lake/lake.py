@@ -43,6 +43,12 @@ class Lake:
         """A table by name, whether it holds anything yet or not."""
         return Table(self.root / "tables" / name, name)
 
+    def tables(self) -> list[Table]:
+        """Every table that was ever written to, in order of names."""
+        root = self.root / "tables"
+        folders = sorted(path.parent for path in root.rglob("manifests") if path.is_dir())
+        return [self.table(folder.relative_to(root).as_posix()) for folder in folders]
+
 
 @dataclass(frozen=True)
 class Table:

@@ -137,8 +137,8 @@ def foreign(product: str, holder: Holder | None, confirmed: Entry | None) -> str
         )
     return (
         f"product {product}: alias {CHAMPION_ALIAS!r} is held by {where}, but {expected}; "
-        f"it was moved by hand. Reinstate the confirmed champion "
-        f"(platform_assets.registry.champion.reinstate), then promote what you want promoted"
+        f"it was moved by hand. Reinstate the confirmed champion (platform-assets reinstate "
+        f"--product {product} --by ... --reason ...), then promote what you want promoted"
     )
 
 

@@ -1,6 +1,7 @@
 """Registered model, parity report and promotion as assets."""
 
 import time
+from dataclasses import asdict
 
 import dagster as dg
 
@@ -11,6 +12,7 @@ from platform_assets.product_assets import product_asset
 from platform_assets.resources import PlatformResource
 
 PARITY_CHECK = "parity"
+LISTED = 30
 
 
 def registered_model_asset(repository: Repository, product: Product) -> dg.AssetsDefinition:
@@ -111,11 +113,14 @@ def promotion_asset(repository: Repository, product: Product) -> dg.AssetsDefini
         check_specs=[dg.AssetCheckSpec(name, asset=key) for name in checks.values()],
     )
     def promotion(context: dg.AssetExecutionContext, platform: PlatformResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
+        from platform_assets.registry.ledger_page import write_ledger_page
         from platform_assets.registry.promotion import promote
+        from platform_assets.registry.timeline import timeline
 
         started = time.perf_counter()
+        stores = platform.stores()
         decision = promote(
-            platform.stores(),
+            stores,
             repository,
             product,
             suite_path=repository.contract_path(repository.source(product.source)),
@@ -129,11 +134,21 @@ def promotion_asset(repository: Repository, product: Product) -> dg.AssetsDefini
             f"version {decision.version}: {decision.outcome}",
         )
         rows = [
-            {"gate": g.key, "verdict": str(g.verdict), "reason": g.reason, "evidence": g.evidence_id or ""}
+            {
+                "gate": g.key,
+                "verdict": "WAIVED" if g.waived_by else str(g.verdict),
+                "reason": g.told,
+                "evidence": g.evidence_id or "",
+            }
             for g in decision.gates
         ]
+        history = timeline(stores.ledger.entries(), product.name, product.source)
+        head = stores.ledger.head
         return dg.MaterializeResult(
             metadata={
+                "ledger": events.table([asdict(event) for event in history[:LISTED]]),
+                "ledger/head": f"{head[0]}:{head[1]}" if head else "none",
+                "ledger/page": dg.MetadataValue.path(str(write_ledger_page(stores, product.name, history))),
                 "decision": decision.outcome,
                 "decision/reason": decision.reason,
                 vocabulary.MODEL_VERSION: decision.version,
@@ -145,8 +160,9 @@ def promotion_asset(repository: Repository, product: Product) -> dg.AssetsDefini
                     asset_key=key,
                     check_name=checks[g.key],
                     passed=str(g.verdict) == "PASSED",
-                    severity=dg.AssetCheckSeverity.ERROR,
-                    description=f"{g.verdict}: {g.reason}"[:500],
+                    # a waived failure stays a failure to look at, in yellow
+                    severity=dg.AssetCheckSeverity.WARN if g.waived_by else dg.AssetCheckSeverity.ERROR,
+                    description=g.told[:500],
                 )
                 for g in decision.gates
                 if g.key in checks

@@ -105,6 +105,18 @@ class GateDecision:
     measured: float | str | None = None
     limit: float | str | None = None
     evidence_id: str = ""
+    waived_by: str = ""
+    waiver: str = ""
+
+    @property
+    def holds(self) -> bool:
+        """Passed, or a person answers for its failure."""
+        return self.verdict is Verdict.PASSED or bool(self.waived_by)
+
+    @property
+    def told(self) -> str:
+        """Verdict and reason as one line, a waiver with them."""
+        return f"{self.verdict}: {self.reason}" + (f" ({self.waiver})" if self.waived_by else "")
 
 
 def decide(gates: Sequence[Gate], candidate: Candidate, findings: Findings) -> tuple[GateDecision, ...]:
@@ -113,8 +125,8 @@ def decide(gates: Sequence[Gate], candidate: Candidate, findings: Findings) -> t
 
 
 def verdict_of(decisions: Sequence[GateDecision]) -> Verdict:
-    """PASSED only when there is a decision and all of them passed."""
-    return worst([decision.verdict for decision in decisions])
+    """PASSED only when there is a decision and all of them passed or are waived."""
+    return worst([Verdict.PASSED if decision.holds else decision.verdict for decision in decisions])
 
 
 def bound(history: Sequence[Evidence], versions: Mapping[str, str]) -> Evidence | str:

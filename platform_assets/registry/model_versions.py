@@ -99,13 +99,24 @@ def lineage(stores: Stores, product: Product, version: str) -> dict[str, Any]:
     return table.document_of(max(found, key=lambda m: (m.created_at, m.sequence)))
 
 
-def newest_version(stores: Stores, product: Product) -> str:
-    """The version registered last. Raises Blocked when there is none."""
-    table = stores.lake.table(product_table(product.name, "registered_model"))
-    current = table.current().values()
-    if not current:
+def candidate_version(stores: Stores, product: Product) -> str:
+    """The version that promotion decides on next. Raises Blocked when none is registered."""
+    found = candidate_manifest(stores, product)
+    if found is None:
         raise Blocked(f"product {product.name}: no version is registered; materialize registered_model first")
-    return str(max(current, key=lambda m: (m.created_at, m.partition)).notes["version"])
+    return str(found.notes["version"])
+
+
+def candidate_manifest(stores: Stores, product: Product) -> Manifest | None:
+    """The present split's lineage: a declaration that goes back to an earlier split goes back to its version.
+
+    While the present split was not registered yet, the lineage written last; None when there is none.
+    """
+    current = stores.lake.table(product_table(product.name, "registered_model")).current()
+    if not current:
+        return None
+    present = current.get(_present_split(stores, product))
+    return present or max(current.values(), key=lambda m: (m.created_at, m.partition))
 
 
 def model_path(stores: Stores, lineage: dict[str, Any]) -> Path:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from platform_assets.declaration.gate import NotWorseThanChampion
+from platform_assets.declaration.gate import Approval, Gate, NotWorseThanChampion, Waivable
 from platform_assets.declaration.product import Product
 from platform_assets.declaration.repository import Repository
 from platform_assets.errors import PromotionRefused
 from platform_assets.evidence.evidence import Evidence, Verdict
 from platform_assets.evidence.ledger import Entry
+from platform_assets.evidence.waiver import waiver_for
 from platform_assets.registry.alias_move import (
     FOREIGN,
     Alias,
@@ -24,6 +25,7 @@ from platform_assets.registry.alias_move import (
     move,
     reconcile,
 )
+from platform_assets.registry.approval import decide_approval
 from platform_assets.registry.champion import Champion, champion, champion_at, reinstate
 from platform_assets.registry.comparison import compare
 from platform_assets.registry.gates import (
@@ -35,7 +37,7 @@ from platform_assets.registry.gates import (
     decide,
     verdict_of,
 )
-from platform_assets.registry.model_versions import MODEL_TAG, RUN_TAG, lineage, newest_version
+from platform_assets.registry.model_versions import MODEL_TAG, RUN_TAG, candidate_version, lineage
 from platform_assets.stores import Stores
 from platform_assets.vocabulary import online_table, product_table, raw_table
 
@@ -74,7 +76,7 @@ def promote(
     run_id: str = "",
     version: str | None = None,
 ) -> Decision:
-    """Decide every gate for a version (the one registered last, if none is named); promote it if all passed.
+    """Decide every gate for a version (the candidate, if none is named); promote it if all passed.
 
     An interrupted decision is closed first. Raises PromotionRefused when another promotion is being
     decided or the alias was moved by hand, Blocked without a registered version, LakeError when
@@ -89,7 +91,7 @@ def promote(
             reason = foreign(product.name, holder, confirmed)
             _tell_once(stores, FOREIGN, product, actor, {"reason": reason})
             raise PromotionRefused(reason)
-        name = version or newest_version(stores, product)
+        name = version or candidate_version(stores, product)
         recorded = lineage(stores, product, name)
         if holder is not None and holder.version == name and _same_artifact(confirmed, recorded):
             return Decision("already_champion", product.name, name, name, "already champion", Verdict.PASSED)
@@ -98,7 +100,7 @@ def promote(
             return _refused(stores, product, actor, recorded, holder, (), problems)
         gates = _decided(stores, repository, product, recorded, holder, suite_path, run_id)
         if verdict_of(gates) is not Verdict.PASSED:
-            reasons = [f"{g.key} {g.verdict}: {g.reason}" for g in gates if g.verdict is not Verdict.PASSED]
+            reasons = [f"{g.key} {g.verdict}: {g.reason}" for g in gates if not g.holds]
             return _refused(stores, product, actor, recorded, holder, gates, reasons)
         about = {
             "lineage": {
@@ -110,8 +112,10 @@ def promote(
         }
         done = move(stores, alias, "intent", holder=holder, to=name, model=recorded, actor=actor, about=about)
         before = f"version {holder.version}" if holder else "no champion"
+        waived = [g.key for g in gates if g.waived_by]
+        held = f"all {len(gates)} gates passed" + (f", {', '.join(waived)} by waiver" if waived else "")
         return Decision(
-            "promoted", product.name, name, name, f"all {len(gates)} gates passed; replaces {before}",
+            "promoted", product.name, name, name, f"{held}; replaces {before}",
             Verdict.PASSED, gates, done.body["decision"],
         )  # fmt: skip
 
@@ -165,9 +169,10 @@ def _decided(
     against = next(gate for gate in product.gates if isinstance(gate, NotWorseThanChampion))
     comparison = compare(stores, repository, product, against, recorded, before)
     findings = _findings(stores, repository, product, candidate, partition, suite_path, comparison)
-    decisions = decide(product.gates, candidate, findings)
-    for decision in decisions:
-        stores.evidence.record(
+    others = [gate for gate in product.gates if not isinstance(gate, Approval)]
+    made: dict[str, GateDecision] = {}
+    for gate, decision in zip(others, decide(others, candidate, findings), strict=True):
+        evidence = stores.evidence.record(
             Evidence(
                 kind=f"gate/{decision.key}",
                 subject=product_table(product.name, "promotion"),
@@ -186,7 +191,23 @@ def _decided(
                 run_id=run_id,
             )
         )
-    return decisions
+        made[decision.key] = _waived(stores, gate, decision, evidence)
+    said = list(made.values())
+    for approval in product.gates:
+        if isinstance(approval, Approval):
+            made[approval.key] = decide_approval(approval, candidate, said, product.name, stores.ledger)
+    return tuple(made[gate.key] for gate in product.gates)
+
+
+def _waived(stores: Stores, gate: Gate, decision: GateDecision, evidence: Evidence) -> GateDecision:
+    """The decision with the waiver that covers it. What could not be measured nobody can answer for."""
+    if decision.verdict is not Verdict.FAILED or not isinstance(gate, Waivable) or not gate.waivable_by:
+        return decision
+    entry = waiver_for(stores.ledger, evidence, owners=gate.waivable_by)
+    if entry is None:
+        return decision
+    told = f"waived by {entry.body['by']} until {entry.body['expires']}: {entry.body['reason']}"
+    return replace(decision, waived_by=str(entry.body["by"]), waiver=told)
 
 
 def _findings(
@@ -198,7 +219,6 @@ def _findings(
     suite_path: Path,
     comparison: Comparison | None,
 ) -> Findings:
-    from platform_assets.evidence.waiver import waiver_for
     from platform_assets.raw.contract import contract_version
 
     def history(kind: str, noun: str, part: str = partition) -> list[Evidence]:

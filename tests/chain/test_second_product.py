@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from clinic import Clinic
@@ -112,7 +113,7 @@ def test_a_red_day_blocks_what_it_reaches_until_an_owner_waives_it(clinic: Clini
         "--reason",
         "x",
         "--expires",
-        "2999-01-01",
+        (datetime.now(UTC).date() + timedelta(days=30)).isoformat(),
     )
     assert refused.returncode == 1
     assert "does not own" in refused.stderr
@@ -124,10 +125,12 @@ def test_a_red_day_blocks_what_it_reaches_until_an_owner_waives_it(clinic: Clini
         "2025-01-31",
         "--owner",
         "team:clinics",
+        "--by",
+        "ana@clinics.example",
         "--reason",
         "long visits are right",
         "--expires",
-        "2999-01-01",
+        (datetime.now(UTC).date() + timedelta(days=30)).isoformat(),
     )
     assert waived.returncode == 0, waived.stderr
     healed = clinic.run()

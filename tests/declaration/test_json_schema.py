@@ -70,7 +70,13 @@ def test_enough_mistakes_are_seen() -> None:
 
 def test_every_field_of_a_gate_and_a_feature_is_offered() -> None:
     kinds = json_schema("product")["$defs"]
-    assert set(kinds["Parity"]["properties"]) == {"kind", "requests", "tolerance", "at_most"}
+    assert set(kinds["Parity"]["properties"]) == {
+        "kind",
+        "waivable_by",
+        "requests",
+        "tolerance",
+        "at_most",
+    }
     assert kinds["Parity"]["properties"]["requests"]["description"]
     assert (
         "hour_at_most"

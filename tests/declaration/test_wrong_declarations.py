@@ -132,7 +132,7 @@ WRONG: list[tuple[str, str, str | None, str, str]] = [
     ('unknown gate kind', DEFS,
      '{kind: parity, requests: 100}',
      '{kind: paritee}',
-     "defs.yaml:24: gates.paritee: no kind 'paritee'; did you mean 'parity'? (one of 'floor', 'not_worse_than_champion', 'contract', 'feature_equality', 'leakage', 'parity')"),
+     "defs.yaml:24: gates.paritee: no kind 'paritee'; did you mean 'parity'? (one of 'floor', 'not_worse_than_champion', 'contract', 'feature_equality', 'leakage', 'parity', 'approval')"),
     ('gate without a kind', DEFS,
      '{kind: parity, requests: 100}',
      '{requests: 100}',

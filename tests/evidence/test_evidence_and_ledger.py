@@ -92,6 +92,39 @@ def test_tampering_breaks_the_chain(tmp_path: Path, tamper: str) -> None:
         ledger.entries("p")
 
 
+@pytest.mark.parametrize("kept", [0, 1, 2])
+def test_entries_missing_at_the_end_are_noticed(tmp_path: Path, kept: int) -> None:
+    ledger = Ledger(tmp_path)
+    for number in range(3):
+        ledger.append("confirm", "p", "me", {"to": str(number)})
+    for number in range(kept + 1, 4):
+        (tmp_path / f"{number:06d}.json").unlink()
+    with pytest.raises(LakeError, match=f"ends at entry {kept}, but entry 3 .* was written"):
+        ledger.entries("p")
+
+
+def test_an_end_that_was_rewritten_is_noticed(tmp_path: Path) -> None:
+    ledger, other = Ledger(tmp_path / "a"), Ledger(tmp_path / "b")
+    for number in range(2):
+        ledger.append("confirm", "p", "me", {"to": str(number)})
+        other.append("confirm", "p", "somebody else", {"to": str(number)})
+    for path in other.folder.glob("0*.json"):
+        path.replace(ledger.folder / path.name)
+    with pytest.raises(LakeError, match="ends at entry 2, but entry 2"):
+        ledger.verified()
+
+
+def test_a_writer_killed_before_the_head_was_noted_does_no_harm(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    ledger.append("confirm", "p", "me", {"to": "1"})
+    before = (tmp_path / "head.json").read_bytes()
+    ledger.append("confirm", "p", "me", {"to": "2"})
+    (tmp_path / "head.json").write_bytes(before)
+    assert len(ledger.verified()) == 2
+    ledger.append("confirm", "p", "me", {"to": "3"})
+    assert ledger.head == (3, ledger.verified()[-1].hash)
+
+
 def test_writers_at_once_make_one_chain(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path)
     threads = [
@@ -103,3 +136,4 @@ def test_writers_at_once_make_one_chain(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert len(ledger.verified()) == 40
+    assert ledger.head == (40, ledger.verified()[-1].hash)

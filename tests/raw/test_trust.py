@@ -13,6 +13,7 @@ from platform_assets.evidence.evidence import Evidence
 from platform_assets.evidence.waiver import record_waiver, waiver_for
 
 OWNER = "team:shop"
+ANA = "ana@payments.example"
 TODAY = datetime.now(UTC).date()
 TOMORROW = (TODAY + timedelta(days=1)).isoformat()
 BAD_DAY = "2024-03-02"
@@ -68,7 +69,7 @@ def test_damaged_evidence_is_not_trusted(lake: RawLake) -> None:
 
 
 def test_an_owners_waiver_covers_exactly_this_evidence(lake: RawLake) -> None:
-    entry = record_waiver(lake.stores.ledger, red(lake), OWNER, "prices were refunds", TOMORROW)
+    entry = record_waiver(lake.stores.ledger, red(lake), OWNER, "prices were refunds", TOMORROW, by=ANA)
     assert waiver_for(lake.stores.ledger, red(lake)) == entry
     assert lake.untrusted(BAD_DAY) == {}
     lake.ask(BAD_DAY)
@@ -81,13 +82,13 @@ def test_an_owners_waiver_covers_exactly_this_evidence(lake: RawLake) -> None:
 
 
 def test_a_waiver_does_not_cover_stale_evidence(lake: RawLake) -> None:
-    record_waiver(lake.stores.ledger, red(lake), OWNER, "refunds", TOMORROW)
+    record_waiver(lake.stores.ledger, red(lake), OWNER, "refunds", TOMORROW, by=ANA)
     lake.declare(BUYER)
     assert list(lake.untrusted(BAD_DAY)) == [BAD_DAY]
 
 
 def test_a_waiver_of_somebody_else_covers_nothing(lake: RawLake) -> None:
-    record_waiver(lake.stores.ledger, red(lake), "team:fraud", "we need it", TOMORROW)
+    record_waiver(lake.stores.ledger, red(lake), "team:fraud", "we need it", TOMORROW, by=ANA)
     assert list(lake.untrusted(BAD_DAY)) == [BAD_DAY]
 
 
@@ -110,31 +111,33 @@ def test_a_waiver_that_is_not_valid_covers_nothing(lake: RawLake, body: dict[str
 
 
 def test_a_waiver_holds_through_its_last_day(lake: RawLake) -> None:
-    record_waiver(lake.stores.ledger, red(lake), OWNER, "refunds", TODAY)
+    record_waiver(lake.stores.ledger, red(lake), OWNER, "refunds", TODAY, by=ANA)
     assert lake.untrusted(BAD_DAY) == {}
 
 
 @pytest.mark.parametrize(
-    ("owner", "reason", "expires", "told"),
+    ("by", "reason", "expires", "told"),
     [
-        (" ", "why", TOMORROW, "owner"),
-        (OWNER, "", TOMORROW, "reason"),
-        (OWNER, "why", "soon", "end date"),
-        (OWNER, "why", "2020-01-01", "covers nothing"),
+        (" ", "why", TOMORROW, "needs a person"),
+        ("team:data", "why", TOMORROW, "needs a person"),
+        (ANA, "", TOMORROW, "reason"),
+        (ANA, "why", "soon", "end date"),
+        (ANA, "why", "2020-01-01", "covers nothing"),
+        (ANA, "why", "2999-01-01", "no exception any more"),
     ],
-    ids=["no owner", "no reason", "no date", "past"],
+    ids=["nobody", "a team", "no reason", "no date", "past", "for ever"],
 )
 def test_an_incomplete_waiver_is_refused(
-    lake: RawLake, owner: str, reason: str, expires: str, told: str
+    lake: RawLake, by: str, reason: str, expires: str, told: str
 ) -> None:
     with pytest.raises(Blocked, match=told):
-        record_waiver(lake.stores.ledger, red(lake), owner, reason, expires)
+        record_waiver(lake.stores.ledger, red(lake), OWNER, reason, expires, by=by)
     assert lake.stores.ledger.entries(kind="waiver") == []
 
 
 def test_a_waiver_written_into_the_ledger_by_hand_is_noticed(lake: RawLake) -> None:
-    record_waiver(lake.stores.ledger, red(lake), "team:fraud", "we need it", TOMORROW)
-    (path,) = lake.stores.ledger.folder.glob("*.json")
+    record_waiver(lake.stores.ledger, red(lake), "team:fraud", "we need it", TOMORROW, by=ANA)
+    (path,) = lake.stores.ledger.folder.glob("0*.json")
     path.write_text(path.read_text().replace("team:fraud", OWNER))
     with pytest.raises(LakeError, match="chain of hashes"):
         lake.untrusted(BAD_DAY)

@@ -3,6 +3,7 @@
 import json
 import shutil
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from registry_world import DAYS, GATES, SPLIT_ID
@@ -11,6 +12,8 @@ from platform_assets.errors import Blocked, DeclarationError, LakeError, Promoti
 from platform_assets.evidence.evidence import Verdict
 from platform_assets.evidence.waiver import record_waiver
 from platform_assets.registry.champion import champion, champion_at, reinstate
+
+SOON = (datetime.now(UTC).date() + timedelta(days=30)).isoformat()
 
 
 def reasons(decision) -> str:
@@ -199,13 +202,14 @@ def test_contract_changed_since_registration_refuses_until_it_was_evaluated_agai
 def test_only_an_owners_waiver_covers_a_red_raw_day(world, owner, outcome):
     red = replace(world.evidence()[f"contract:{DAYS[0]}"], verdict=Verdict.FAILED, reason="too few rows")
     world.stores.evidence.record(red)
-    record_waiver(world.stores.ledger, red, owner, "known outage", "2999-01-01")
+    record_waiver(world.stores.ledger, red, owner, "known outage", SOON, by="ana@data.example")
     assert world.promote().outcome == outcome
 
 
 def test_waiver_does_not_cover_what_was_found_since(world):
     red = replace(world.evidence()[f"contract:{DAYS[0]}"], verdict=Verdict.FAILED, reason="too few rows")
-    record_waiver(world.stores.ledger, world.stores.evidence.record(red), "team:data", "outage", "2999-01-01")
+    recorded = world.stores.evidence.record(red)
+    record_waiver(world.stores.ledger, recorded, "team:data", "outage", SOON, by="ana@data.example")
     world.stores.evidence.record(replace(red, reason="doubled rows"))
     assert "contract FAILED" in reasons(world.promote())
 
@@ -345,6 +349,15 @@ def test_tampered_ledger_stops_promotion_and_scoring(challenged):
 
 def test_removed_confirmation_leaves_no_champion_to_score_with(challenged):
     (challenged.stores.ledger.folder / "000002.json").unlink()
+    with pytest.raises(LakeError, match="entries were removed"):
+        champion(challenged.stores, challenged.product)
+
+
+def test_a_promotion_killed_before_its_confirmation_leaves_no_champion_to_score_with(challenged):
+    folder = challenged.stores.ledger.folder
+    first = json.loads((folder / "000001.json").read_text())
+    (folder / "000002.json").unlink()
+    (folder / "head.json").write_text(json.dumps({"sequence": 1, "hash": first["hash"]}))
     with pytest.raises(PromotionRefused, match="interrupted"):
         champion(challenged.stores, challenged.product)
 

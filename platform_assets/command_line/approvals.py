@@ -1,0 +1,48 @@
+"""`platform-assets approve`: a person says yes to a version on the evidence of its last decision."""
+
+from __future__ import annotations
+
+import argparse
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from platform_assets.command_line.products import find_product
+from platform_assets.environments import environment
+from platform_assets.stores import Stores
+
+DAYS = 7
+
+
+def add_parser(commands: Any) -> None:
+    """Add the subcommand."""
+    parser = commands.add_parser("approve", help="approve a version that waits for it")
+    parser.add_argument("--product", default=None)
+    parser.add_argument("--version", required=True)
+    parser.add_argument("--by", required=True, help="your e-mail address, one of the gate's approvers")
+    parser.add_argument("--reason", required=True)
+    parser.add_argument(
+        "--expires", type=date.fromisoformat, help=f"YYYY-MM-DD; default: {DAYS} days from now"
+    )
+    parser.set_defaults(function=approve)
+
+
+def approve(arguments: argparse.Namespace) -> int:
+    """Record an approval; the next materialization of the promotion decides with it."""
+    from platform_assets.registry.approval import record_approval
+
+    product, _, _ = find_product(arguments.product)
+    expires = arguments.expires or (datetime.now(UTC).date() + timedelta(days=DAYS))
+    entry = record_approval(
+        Stores.at(environment().home).ledger,
+        product,
+        arguments.version,
+        arguments.by,
+        arguments.reason,
+        expires,
+    )
+    print(
+        f"{entry.actor} approved version {arguments.version} of {product.name} on evidence "
+        f"{entry.body['evidence']} until {expires}: ledger entry {entry.sequence}. "
+        f"Materialize {product.name}/promotion, or run again"
+    )
+    return 0

@@ -1,0 +1,160 @@
+"""Is everything still what was recorded? The whole chain of hashes, from the ledger down to each file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from platform_assets.errors import LakeError, PlatformError
+from platform_assets.evidence.ledger import Entry
+from platform_assets.lake.digest import document_digest
+from platform_assets.lake.lake import Table
+from platform_assets.lake.manifest import Manifest
+from platform_assets.stores import Stores
+
+
+@dataclass
+class Verification:
+    """What was looked at, by kind, and what is not as recorded, one sentence each with the fix."""
+
+    counted: dict[str, int] = field(default_factory=dict)
+    broken: list[str] = field(default_factory=list)
+    head: tuple[int, str] | None = None
+
+    def count(self, kind: str) -> None:
+        """One more of a kind was looked at."""
+        self.counted[kind] = self.counted.get(kind, 0) + 1
+
+
+def verify(stores: Stores, *, expected_head: tuple[int, str] | None = None) -> Verification:
+    """Recompute every hash there is a record of.
+
+    The ledger's chain (and whether it still holds `expected_head`, sequence and hash of an entry
+    noted elsewhere); the evidence each decision stands on; every current lake file against its
+    manifest's digest; every registered model's files; the champion aliases.
+    """
+    found = Verification()
+    entries = _ledger(stores, found, expected_head)
+    _evidence(stores, found, entries)
+    registered: dict[tuple[str, str], Manifest] = {}
+    for table in stores.lake.tables():
+        for partition in sorted(p.name for p in (table.folder / "manifests").iterdir() if p.is_dir()):
+            found.broken += list(_partition(table, partition, found))
+            if table.name.endswith("/registered_model"):
+                for manifest in _readable(table, partition):
+                    registered[(table.name, str(manifest.notes["version"]))] = manifest
+    for (name, version), manifest in registered.items():
+        found.count("registered models")
+        found.broken += list(_model(stores, name, version, manifest))
+    for product in sorted({entry.product for entry in entries if entry.kind == "confirm"}):
+        found.count("champion aliases")
+        found.broken += list(_alias(stores, product, entries))
+    return found
+
+
+def _ledger(stores: Stores, found: Verification, expected: tuple[int, str] | None) -> list[Entry]:
+    try:
+        entries = stores.ledger.verified()
+    except PlatformError as error:
+        found.broken.append(str(error))
+        return []
+    found.counted["ledger entries"] = len(entries)
+    found.head = (entries[-1].sequence, entries[-1].hash) if entries else None
+    if expected is not None:
+        held = {entry.sequence: entry.hash for entry in entries}.get(expected[0])
+        if held != expected[1]:
+            found.broken.append(
+                f"{stores.ledger.folder}: entry {expected[0]} is {held or 'not there'}, noted elsewhere was "
+                f"{expected[1]}; the ledger was rewritten. Restore it from a copy"
+            )
+    return entries
+
+
+def _evidence(stores: Stores, found: Verification, entries: list[Entry]) -> None:
+    """Every decision's gates must be on record; evidence is content-named by the decision."""
+    for entry in entries:
+        if entry.kind not in ("intent", "refusal"):
+            continue
+        version = str(entry.body.get("to") or entry.body.get("version"))
+        for gate in entry.body.get("gates", ()):
+            if gate["key"] == "approval":
+                continue
+            found.count("gate decisions")
+            subject = f"products/{entry.product}/promotion"
+            kept = stores.evidence.history(f"gate/{gate['key']}", subject, version)
+            if not any(
+                e.versions.get("evidence") == gate["evidence_id"] and str(e.verdict) == gate["verdict"]
+                for e in kept
+            ):
+                found.broken.append(
+                    f"ledger entry {entry.sequence}: gate {gate['key']} of {entry.product} version {version} "
+                    f"stands on evidence {gate['evidence_id']}, which {stores.evidence.root} does not hold "
+                    f"any more; restore it from a copy"
+                )
+
+
+def _partition(table: Table, partition: str, found: Verification) -> Iterator[str]:
+    try:
+        manifest = table.manifest(partition)
+        if manifest is None:
+            return
+        found.count("lake files")
+        digest = _content_digest(table, manifest)
+    except (LakeError, OSError, ValueError) as error:
+        yield str(error)
+        return
+    if digest != manifest.digest:
+        yield (
+            f"{table.folder / manifest.file}: holds {digest}, its manifest says {manifest.digest}; the file "
+            f"was changed. Delete it and {table.folder / 'manifests' / partition}, and run again"
+        )
+
+
+def _content_digest(table: Table, manifest: Manifest) -> str:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from platform_assets.lake.digest import canonical, table_digest
+
+    path, manifests = table.path(manifest), table.folder / "manifests" / manifest.partition
+    if path.suffix == ".json":
+        return document_digest(json.loads(path.read_bytes()))
+    try:
+        return table_digest(canonical(pq.read_table(path, partitioning=None), manifest.key))
+    except pa.ArrowException as error:
+        raise LakeError(
+            f"{path}: cannot be read ({error}); delete it and {manifests}, and run again"
+        ) from None
+
+
+def _readable(table: Table, partition: str) -> list[Manifest]:
+    try:
+        return table.history(partition)
+    except LakeError:
+        return []  # told by `_partition` when it is the current one
+
+
+def _model(stores: Stores, name: str, version: str, manifest: Manifest) -> Iterator[str]:
+    from platform_assets.training.model_artifact import artifact_digest
+
+    try:
+        lineage = stores.lake.table(name).document_of(manifest)
+    except (LakeError, ValueError):
+        return  # told already
+    folder = stores.home.root / lineage["artifact_path"]
+    digest = artifact_digest(folder) if folder.is_dir() else "gone"
+    if digest != lineage["artifact_digest"]:
+        yield (
+            f"{folder}: the model of {name.split('/')[1]} version {version} is {digest}, registered was "
+            f"{lineage['artifact_digest']}; restore the folder from a copy, or train again"
+        )
+
+
+def _alias(stores: Stores, product: str, entries: list[Entry]) -> Iterator[str]:
+    from platform_assets.registry.alias_move import Alias, agrees, foreign, last_confirmed
+
+    confirmed = last_confirmed([entry for entry in entries if entry.product == product])
+    holder = Alias(stores, product).holder()
+    if not agrees(holder, confirmed):
+        yield foreign(product, holder, confirmed)

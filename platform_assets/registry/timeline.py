@@ -1,0 +1,92 @@
+"""The ledger as people read it: who was champion, who was refused and why, who answered for what."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from platform_assets.evidence.ledger import Entry
+from platform_assets.evidence.waiver import holds_on, today
+from platform_assets.vocabulary import product_table
+
+
+@dataclass(frozen=True)
+class Event:
+    """One line of the timeline."""
+
+    sequence: int
+    at: str
+    actor: str
+    what: str
+    version: str
+    detail: str
+
+
+def timeline(entries: Sequence[Entry], product: str, source: str = "") -> list[Event]:
+    """A product's events, newest first; waivers of its source's raw days among them."""
+    return [_event(entry) for entry in reversed(entries) if concerns(entry, product, source)]
+
+
+def concerns(entry: Entry, product: str, source: str = "") -> bool:
+    """Whether an entry is about the product, its gates, or its source's days."""
+    if entry.kind == "waiver":
+        return entry.product in (product_table(product, "promotion"), f"raw/{source}")
+    return entry.product == product
+
+
+def _event(entry: Entry) -> Event:
+    body = entry.body
+    version = str(body.get("to") or body.get("version") or "")
+    what, detail = entry.kind, str(body.get("reason", ""))
+    if entry.kind == "confirm":
+        what, detail = "champion", detail or f"replaces {body.get('from') or 'nobody'}"
+    elif entry.kind == "refusal":
+        what, detail = "refused", "; ".join(body.get("reasons", ()))
+    elif entry.kind == "intent":
+        what, detail = "to be champion", f"{len(body.get('gates', ()))} gates held"
+        waived = [g for g in body.get("gates", ()) if g.get("waived_by")]
+        detail += "".join(f"; {g['key']} {g['waiver']}" for g in waived)
+    elif entry.kind in ("waiver", "approval"):
+        ended = "" if holds_on(entry, today()) else " (ended)"
+        about = f"{body['kind']} {body['partition']}: " if entry.kind == "waiver" else ""
+        detail = f"{about}{body['reason']}, until {body['expires']}{ended}, evidence {body['evidence']}"
+        if entry.kind == "waiver" and str(body["kind"]).startswith("gate/"):
+            version = str(body["partition"])
+    return Event(entry.sequence, entry.at, str(body.get("by") or entry.actor), what, version, detail)
+
+
+def explain(entries: Sequence[Entry], product: str, version: str) -> list[str]:
+    """Why a version is or is not champion: its last decision gate by gate, and who answered for what.
+
+    Empty when the ledger holds nothing about the version.
+    """
+    own = [e for e in entries if concerns(e, product) and _event(e).version == version]
+    decisions = [e for e in own if e.kind in ("intent", "refusal", "reinstate")]
+    if not own:
+        return []
+    lines = [f"{product} version {version}"]
+    if decisions:
+        last = decisions[-1]
+        held = f"champion was {last.body.get('champion') or 'nobody'}"
+        outcome = "refused" if last.kind == "refusal" else _outcome(own, last)
+        lines.append(f"{outcome} at {last.at} by {last.actor} (ledger entry {last.sequence}, {held})")
+        gates = last.body.get("gates", ())
+        for gate in gates:
+            verdict = "WAIVED" if gate.get("waived_by") else gate["verdict"]
+            limit = "" if gate["limit"] is None else f" [measured {gate['measured']}, limit {gate['limit']}]"
+            waiver = f" ({gate['waiver']})" if gate.get("waived_by") else ""
+            told = f"{gate['key']}: {gate['reason']}{limit}{waiver}"
+            lines.append(f"  {verdict:<8} {told}, evidence {gate['evidence_id']}")
+        if not gates:
+            lines += [f"  {reason}" for reason in last.body.get("reasons", ())]
+    else:
+        lines.append("was never decided")
+    lines += [f"{event.at} {event.actor} {event.what}: {event.detail}" for event in map(_event, own)]
+    return lines
+
+
+def _outcome(own: Sequence[Entry], intent: Entry) -> str:
+    closed = [e for e in own if e.body.get("decision") == intent.body["decision"] and e is not intent]
+    if not closed:
+        return "interrupted while it was made champion; materialize promotion again to finish;"
+    return "made champion" if closed[-1].kind == "confirm" else f"given up ({closed[-1].body['reason']})"
