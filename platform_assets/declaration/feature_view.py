@@ -112,7 +112,11 @@ class FeatureView(Declared):
         return self._reads
 
     def bound_to(self, source: Source, entity: Entity) -> FeatureView:
-        """The same view, knowing the columns it reads: their types and scales decide what is computed."""
+        """The same view, knowing the columns it reads: their types decide what is computed and how.
+
+        Whether a value may be absent counts too: a nullable column is counted by its values, not by rows,
+        and its state in the online store has another form.
+        """
         columns = [source.event_timestamp, entity.join_key, *source.primary_key]
         columns += [feature.column for feature in self.features if feature.column is not None]
         reads = {"event timestamp": source.event_timestamp, "join key": entity.join_key}
@@ -120,7 +124,8 @@ class FeatureView(Declared):
         for name in dict.fromkeys(columns):
             column = source.column(name)
             scale = "" if column.scale is None else f" with scale {column.scale}"
-            reads[f"column {name}"] = f"{column.type}{scale}"
+            absent = ", nullable" if column.nullable else ""
+            reads[f"column {name}"] = f"{column.type}{scale}{absent}"
         bound = self.model_copy()
         bound._reads = reads
         return bound

@@ -74,6 +74,11 @@ BEFORE = declared()
             id="scale of a column it reads",
         ),
         pytest.param(
+            declared(columns={"amount": {"nullable": True}}),
+            ["column amount: float64 with scale 2 -> float64 with scale 2, nullable"],
+            id="a column it reads may be null",
+        ),
+        pytest.param(
             declared(event_timestamp="paid_at"),
             ["column paid_at: none -> timestamp", "column placed_at: timestamp -> none",
              "event timestamp: placed_at -> paid_at"],
@@ -113,6 +118,7 @@ def test_what_is_computed_is_in_the_code_version(after: FeatureView, told: list[
     "after",
     [
         pytest.param(declared(columns={"note": {"type": "int64"}}), id="a column it does not read"),
+        pytest.param(declared(columns={"note": {"nullable": True}}), id="a column it does not read, nullable"),
         pytest.param(declared(columns={"amount": {"description": "in euros"}}), id="description of a column"),
         pytest.param(declared(columns={"amount": {"masked": True}}), id="what is shown of a column"),
         pytest.param(declared(view={"owners": ["team:other"]}), id="owners"),
