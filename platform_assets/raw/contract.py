@@ -11,6 +11,7 @@ from platform_assets.errors import PlatformError
 from platform_assets.evidence.evidence import Evidence, Verdict
 from platform_assets.lake.manifest import Manifest
 from platform_assets.raw.finding import Finding, reason_of, verdict_of
+from platform_assets.raw.repeated_keys import repeated_keys
 from platform_assets.raw.suite import (
     SUITE_NAME,
     Suite,
@@ -74,8 +75,10 @@ def judge_contract(
         if day not in current:
             found[day] = _evidence(source, day, "", version, [], run_id, "the raw partition is missing")
     present = [day for day in wanted if day in current]
+    repeated = repeated_keys(stores, source, present) if present else {}
     for day, findings in _findings(stores, source, suite, present, current):
-        findings = [*findings, expected_volume(source, day, rows)]
+        again = [repeated[day]] if day in repeated else []
+        findings = [*findings, *again, expected_volume(source, day, rows)]
         found[day] = _evidence(source, day, current[day].digest, version, findings, run_id, rows=rows[day])
     return {day: found[day] for day in wanted}
 

@@ -110,7 +110,6 @@ def test_the_champion_is_scored_watched_and_compared_on_its_own_version(clinic: 
     assert "cannot be compared" not in told
 
 
-@pytest.mark.slow
 def test_nothing_is_open_and_a_promoted_version_lets_the_old_one_go(clinic: Clinic) -> None:
     told = clinic.command("plan", "--product", str(clinic.defs))
     assert "nothing would be rebuilt" in told.stdout, told.stdout + told.stderr
