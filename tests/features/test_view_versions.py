@@ -118,7 +118,9 @@ def test_what_is_computed_is_in_the_code_version(after: FeatureView, told: list[
     "after",
     [
         pytest.param(declared(columns={"note": {"type": "int64"}}), id="a column it does not read"),
-        pytest.param(declared(columns={"note": {"nullable": True}}), id="a column it does not read, nullable"),
+        pytest.param(
+            declared(columns={"note": {"nullable": True}}), id="a column it does not read, nullable"
+        ),
         pytest.param(declared(columns={"amount": {"description": "in euros"}}), id="description of a column"),
         pytest.param(declared(columns={"amount": {"masked": True}}), id="what is shown of a column"),
         pytest.param(declared(view={"owners": ["team:other"]}), id="owners"),
