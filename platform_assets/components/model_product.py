@@ -8,7 +8,8 @@ from typing import Any
 import dagster as dg
 from pydantic import BaseModel
 
-from platform_assets.components.repositories import product_folders, repository
+from platform_assets.components.product_scaffold import ProductScaffolder
+from platform_assets.components.repositories import location_of, product_folders, repository
 from platform_assets.components.shared_assets import source_definitions
 from platform_assets.declaration.json_schema import PRODUCT_COMPONENT
 from platform_assets.declaration.product import Product
@@ -25,13 +26,17 @@ from platform_assets.sensors.product_sensors import product_sensors
 from platform_assets.serving.assets import predictions_asset
 from platform_assets.training.assets import training_run_asset, training_set_asset
 
+PACKAGED_DEFS = Path(__file__).resolve().parent.parent / "defs"
 
+
+@dg.scaffold_with(ProductScaffolder)
 class ModelProduct(dg.Component):
     """A model product: everything from its training set to its drift report."""
 
-    def __init__(self, product: Product, file: Path | None) -> None:
+    def __init__(self, product: Product, file: Path | None, location: Path | None = None) -> None:
         self.product = product
         self.file = file
+        self.location = location
 
     @classmethod
     def get_model_cls(cls) -> type[BaseModel]:
@@ -41,14 +46,14 @@ class ModelProduct(dg.Component):
     def load(cls, attributes: BaseModel | None, context: dg.ComponentLoadContext) -> ModelProduct:
         if not isinstance(attributes, Product):
             raise DeclarationError(f"{context.path}: expected a product under `attributes`")
-        return cls(attributes, Path(context.path) / "defs.yaml")
+        return cls(attributes, Path(context.path) / "defs.yaml", Path(context.defs_module_path))
 
     def build_defs(self, context: Any) -> dg.Definitions:
-        """The product's definitions; none when a file given from outside declares the same product."""
+        """The product's definitions; a packaged one gives way to the same product given from outside."""
         outside = {read_product(path).name for path in environment().products}
-        if self.product.name in outside:
+        if self.product.name in outside and self.location == PACKAGED_DEFS:
             return dg.Definitions()
-        return product_definitions(self.product, self.file)
+        return product_definitions(self.product, self.file, self.location)
 
 
 def read_product(path: Path) -> Product:
@@ -56,9 +61,15 @@ def read_product(path: Path) -> Product:
     return read_yaml(path, Product, inside="attributes", component=PRODUCT_COMPONENT)
 
 
-def product_repository(product: Product, file: Path | None) -> Repository:
-    """What a product may name, every name checked; errors carry the declaring file."""
-    declared = repository(*(product_folders(file) if file else ()))
+def product_repository(product: Product, file: Path | None, location: Path | None = None) -> Repository:
+    """What a product may name, every name checked; errors carry the declaring file.
+
+    `location` is the folder of components it belongs to; by default the nearest `defs` above the file.
+    """
+    if file is None:
+        declared = repository(location=location)
+    else:
+        declared = repository(*product_folders(file), location=location or location_of(file))
     try:
         declared.check_product(product)
     except DeclarationError as error:
@@ -68,9 +79,14 @@ def product_repository(product: Product, file: Path | None) -> Repository:
     return declared
 
 
-def product_definitions(product: Product, file: Path | None = None) -> dg.Definitions:
-    """Everything that follows from a product's declaration, whether it came from YAML or Python."""
-    declared = product_repository(product, file)
+def product_definitions(
+    product: Product, file: Path | None = None, location: Path | None = None
+) -> dg.Definitions:
+    """Everything that follows from a product's declaration, whether it came from YAML or Python.
+
+    Sources that nothing else in the `location` makes come along.
+    """
+    declared = product_repository(product, file, location)
     assets = [
         training_set_asset(declared, product),
         training_run_asset(declared, product),
@@ -88,6 +104,6 @@ def product_definitions(product: Product, file: Path | None = None) -> dg.Defini
         sensors=product_sensors(declared, product, jobs),
         schedules=[daily_schedule(declared, product, jobs)],
     )
-    shared = repository().sources
+    shared = repository(location=location).sources
     missing = [name for name in declared.sources if name not in shared]
     return dg.Definitions.merge(own, source_definitions(declared, missing)) if missing else own

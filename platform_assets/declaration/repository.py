@@ -38,6 +38,7 @@ class Repository:
     entities: Mapping[str, Entity] = field(default_factory=dict)
     feature_views: Mapping[str, FeatureView] = field(default_factory=dict)
     folders: Mapping[str, Path] = field(default_factory=dict)
+    view_folders: Mapping[str, Path] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Each view learns what of its source it reads; one whose names do not exist stays as it is."""
@@ -164,6 +165,7 @@ def read_repository(folders: Iterable[Path]) -> Repository:
     """Read every `*.yaml` directly in the folders, in name order, and cross-check the names."""
     found: dict[str, dict[str, Any]] = {field_name: {} for field_name in _KINDS}
     where: dict[str, Path] = {}
+    views_where: dict[str, Path] = {}
     places: dict[tuple[str, str], tuple[Document, int]] = {}
     for folder in folders:
         for path in sorted(Path(folder).glob("*.yaml")):
@@ -187,7 +189,9 @@ def read_repository(folders: Iterable[Path]) -> Repository:
                     found[field_name][item.name] = item
                     if field_name == "sources":
                         where[item.name] = path.parent
-    repository = Repository(found["sources"], found["entities"], found["feature_views"], where)
+                    elif field_name == "feature_views":
+                        views_where[item.name] = path.parent
+    repository = Repository(found["sources"], found["entities"], found["feature_views"], where, views_where)
     for (field_name, name), (document, number) in places.items():
         try:
             if field_name == "sources":
