@@ -12,7 +12,7 @@ from typing import Any
 import click
 import dagster as dg
 
-from platform_assets.declaration.product import OWNER
+from platform_assets.declaration.owner import check_owner
 from platform_assets.errors import DeclarationError
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
@@ -44,6 +44,8 @@ def check_request(request: dg.ScaffoldRequest[Any], owner: str) -> str:
         )
     if not _NAME.fullmatch(name):
         raise DeclarationError(f"{name!r}: expected a name such as my_model (a-z, 0-9, _)")
-    if not OWNER.match(owner):
-        raise DeclarationError(f"--owner: expected team:<name> or an e-mail address, not {owner!r}")
+    try:
+        check_owner(owner)
+    except ValueError as error:
+        raise DeclarationError(f"--owner: {error}") from None
     return name
