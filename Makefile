@@ -12,10 +12,13 @@ export FEAST_USAGE=False
 export TZ=UTC
 unexport PYTHONDONTWRITEBYTECODE
 
+# Other interpreters of `make test-pythons`; those this machine does not have are named and left out.
+PYTHONS ?= python3.12 python3.13
+
 PRODUCT_ARGUMENT = $(if $(PRODUCT),--product $(PRODUCT))
 SOURCE_ARGUMENT  = $(if $(PLATFORM_SOURCE),--source $(PLATFORM_SOURCE))
 
-.PHONY: run test test-slow test-all ui lint format bench lock clean install dagster-home
+.PHONY: run test test-slow test-all test-pythons ui lint format bench lock clean install dagster-home
 
 run: install
 	@$(BIN)/platform-assets run $(PRODUCT_ARGUMENT) $(SOURCE_ARGUMENT)
@@ -25,6 +28,14 @@ test: install
 
 test-slow: install
 	@$(BIN)/python -m pytest -m slow $(ARGS)
+
+test-pythons:
+	@for python in $(PYTHONS); do \
+	  if ! $$python -c '' 2>/dev/null; then echo "$$python: not on this machine, not tested"; continue; fi; \
+	  version=$$($$python -c 'import sys; print("%d.%d" % sys.version_info[:2])'); \
+	  echo "== $$version"; \
+	  $(MAKE) --no-print-directory test PYTHON=$$python VENV=.venv-$$version || exit 1; \
+	done
 
 ui: install
 	@$(BIN)/python -m platform_assets.command_line.dagster_home
@@ -58,4 +69,4 @@ lock:
 	@$(BIN)/uv pip compile --universal --python-version 3.11 --extra dev pyproject.toml -o requirements.lock --no-annotate --no-header --generate-hashes -q
 
 clean:
-	rm -rf $(VENV) .platform reports build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .venv-3.* .platform reports build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
