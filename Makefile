@@ -18,7 +18,7 @@ PYTHONS ?= python3.12 python3.13
 PRODUCT_ARGUMENT = $(if $(PRODUCT),--product $(PRODUCT))
 SOURCE_ARGUMENT  = $(if $(PLATFORM_SOURCE),--source $(PLATFORM_SOURCE))
 
-.PHONY: run test test-slow test-all test-pythons ui lint format bench lock clean install dagster-home
+.PHONY: run test test-slow test-all test-pythons mutants ui lint format bench lock clean install dagster-home
 
 run: install
 	@$(BIN)/platform-assets run $(PRODUCT_ARGUMENT) $(SOURCE_ARGUMENT)
@@ -52,6 +52,9 @@ bench: install
 	@$(BIN)/python benchmarks/load_time.py
 	@$(BIN)/python benchmarks/chain_overhead.py
 	@$(BIN)/python benchmarks/contract_large_day.py
+
+mutants: install
+	@$(BIN)/python tests/mutation/run_mutants.py $(ARGS)
 
 install: $(VENV)/.installed
 
