@@ -2,8 +2,8 @@
 
 `make mutants` runs cosmic-ray over the modules of `MODULES`, each with the tests that answer for it, in
 a copy of the checkout (which is never touched), and writes the survivors to `reports/mutants.md`.
-`make mutants ARGS="reach split"` runs some of them. SQL is text to cosmic-ray: its mistakes are planted
-in tests/features/test_window_mistakes.py.
+`make mutants ARGS="reach split"` runs some of them. SQL is text to cosmic-ray:
+`sql_mutants` makes its mistakes. Test modules of a slow kind stand last, as the first red test ends a run.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+from sql_mutants import sql_mutants
 
 ROOT = Path(__file__).resolve().parents[2]
 REPORT = ROOT / "reports" / "mutants.md"
@@ -35,10 +37,12 @@ MODULES = {
     "evidence/waiver": ["tests/evidence"],
     "automation/plan": ["tests/automation"],
     "monitoring/psi": ["tests/monitoring/test_psi.py"],
+    "features/window_sql": ["tests/features/test_windows.py"],
+    "features/as_of_join": ["tests/features/test_as_of_join.py"],
+    "training/cut_source": ["tests/training/test_leakage.py"],
 }
-# annotations are never run, and an exception nobody raises cannot be told from another
-SKIPPED = ("core/RemoveDecorator", "core/ExceptionReplacer")
 
+# annotations are never run, and an exception nobody raises cannot be told from another
 CONFIG = """
 [cosmic-ray]
 module-path = "{module}"
@@ -97,6 +101,24 @@ def survivors(copy: Path, name: str) -> tuple[int, list[dict[str, str]]]:
     return tried, alive
 
 
+def sql_survivors(copy: Path, name: str) -> tuple[int, list[dict[str, str]]]:
+    """The same for the mistakes in a module's SQL; the file in the copy is put back."""
+    module = copy / "platform_assets" / f"{name}.py"
+    right, tried, alive = module.read_text(), 0, []
+    environment = {**os.environ, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"}
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-W", "ignore", "-p", "no:xdist", *MODULES[name]]
+    for mutant in sql_mutants(right):
+        module.write_text(mutant.source)
+        done = subprocess.run(command, cwd=copy, env=environment, capture_output=True, check=False)
+        tried += 1
+        if done.returncode == 0:
+            alive.append(
+                {"line": str(mutant.line), "operator": f"SQL {mutant.mistake}", "change": mutant.new_line}
+            )
+    module.write_text(right)
+    return tried, alive
+
+
 def is_annotation(diff: str) -> bool:
     """Whether only a type annotation changed: `int | None` is never computed."""
     return any(" | None" in line or "def " in line for line in diff.splitlines() if line.startswith("-"))
@@ -119,7 +141,8 @@ def main() -> int:
         )
         shutil.copytree(ROOT, copy, symlinks=True, ignore=ignored)
         for name in wanted:
-            tried, alive = survivors(copy, name)
+            python, sql = survivors(copy, name), sql_survivors(copy, name)
+            tried, alive = python[0] + sql[0], python[1] + sql[1]
             rows.append(f"| {name} | {tried} | {tried - len(alive)} | {len(alive)} |")
             told += [f"- `{name}:{m['line']}` {m['operator']}: `{m['change']}`" for m in alive]
             print(rows[-1], flush=True)
