@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from platform_assets.errors import PlatformError
+from platform_assets.lake.storage_errors import fix_of
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -15,8 +16,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         approvals,
         champions,
         contract,
+        garbage,
         lineage,
         plan,
+        registry,
         reproduction,
         run,
         schema,
@@ -37,6 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         contract,
         lineage,
         verification,
+        garbage,
+        registry,
     ):
         module.add_parser(commands)
     chosen = parser.parse_args(arguments)
@@ -44,6 +49,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code: int = chosen.function(chosen)
     except PlatformError as error:
         print(f"\nerror: {error}", file=sys.stderr)
+        return 1
+    except Exception as error:
+        # a disk can fail under any library; everything else is a defect and keeps its traceback
+        fix = fix_of(error)
+        if fix is None:
+            raise
+        print(f"\nerror: {type(error).__name__}: {error}; {fix}", file=sys.stderr)
         return 1
     return code
 

@@ -147,6 +147,7 @@ def _stale_state(
     stores: Stores, repository: Repository, view: FeatureView, untrusted: Mapping[str, str]
 ) -> tuple[str, str]:
     """Mark of one version's stale online state, or the reason why it cannot be filled; or neither."""
+    from platform_assets.features.online_events import online_file
     from platform_assets.features.online_store import online_inputs
 
     manifest = stores.lake.table(vocabulary.online_table(view.lake_name)).manifest("current")
@@ -157,10 +158,12 @@ def _stale_state(
     red = sorted(set(inputs[vocabulary.raw_table(view.source)]) & set(untrusted))
     if red:
         return "", f"raw day {red[0]}: {untrusted[red[0]]}"
-    if manifest is not None and manifest.is_made_from(view.code_version, inputs):
+    there = online_file(stores.home).exists()
+    if manifest is not None and manifest.is_made_from(view.code_version, inputs) and there:
         return "", ""
     made_from = {k: dict(v) for k, v in inputs.items()}
-    return fingerprint_of([view.code_version, made_from, manifest.sequence if manifest else 0]), ""
+    lost = [] if there or manifest is None else ["the online store is gone"]
+    return fingerprint_of([view.code_version, made_from, manifest.sequence if manifest else 0, *lost]), ""
 
 
 def observe_product(stores: Stores, repository: Repository, product: Product) -> tuple[Work, ...]:
@@ -185,6 +188,7 @@ def _table(stores: Stores, product: Product, noun: str) -> dict[str, Manifest]:
 
 def _observe_training(stores: Stores, repository: Repository, product: Product) -> list[Work]:
     from platform_assets.evaluation.evaluation_report import evaluation_version
+    from platform_assets.evaluation.report_files import METRICS_FILE
     from platform_assets.training.split import resolve_split
     from platform_assets.training.training_set import expected_training_inputs
 
@@ -226,6 +230,8 @@ def _observe_training(stores: Stores, repository: Repository, product: Product) 
                 or dict(report.inputs.get(names["training_run"], {})) != {split.id: run.digest}
             ):
                 reasons.append("model is not evaluated")
+            elif not (stores.home.reports / product.name / METRICS_FILE).exists():
+                reasons.append("the report's files are gone")
             registered = stores.lake.table(names["registered_model"]).manifest(split.id)
             lineage = (
                 stores.lake.table(names["registered_model"]).document_of(registered) if registered else {}

@@ -25,12 +25,12 @@ def add_parser(commands: Any) -> None:
 
 def show(arguments: argparse.Namespace) -> int:
     """Print the champion; 1 when there was none."""
-    from platform_assets.lake.lake import utc_now
     from platform_assets.registry.champion import champion_at
 
     product, _, _ = find_product(arguments.product)
-    moment = arguments.at or utc_now()
-    found = champion_at(Stores.at(environment().home).ledger, product.name, moment)
+    ledger = Stores.at(environment().home).ledger
+    moment = arguments.at or ledger.now()
+    found = champion_at(ledger, product.name, moment)
     print(f"{product.name} at {moment}: {found or 'no champion'}")
     return 0 if found else 1
 

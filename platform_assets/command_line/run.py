@@ -19,6 +19,7 @@ from platform_assets.declaration.product import Product
 from platform_assets.declaration.repository import Repository
 from platform_assets.environments import environment, keep_choices
 from platform_assets.errors import DeclarationError
+from platform_assets.lake.storage_errors import fix_in
 from platform_assets.stores import Stores
 
 if TYPE_CHECKING:
@@ -36,7 +37,20 @@ def add_parser(commands: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run until nothing is open; 0 when every requested run went well (a refused promotion is one)."""
+    """Run until nothing is open; 0 when every requested run went well (a refused promotion is one).
+
+    Raises Blocked while another run is at work on the home, LakeError when one of its databases is damaged.
+    """
+    from platform_assets.command_line.home_check import check_home
+    from platform_assets.command_line.run_lock import only_run
+
+    home = environment().home
+    with only_run(home):
+        check_home(home)
+        return _run(arguments)
+
+
+def _run(arguments: argparse.Namespace) -> int:
     from platform_assets.command_line.products import default_file, find_product, packaged_file
 
     started = time.perf_counter()
@@ -157,6 +171,8 @@ def _execute(
             while error is not None and error.cause is not None:
                 error = error.cause
             text = (error.message if error else "unknown").strip()
+            fix = fix_in(text)
+            text = f"{text}; {fix}" if fix and fix not in text else text
             return f"{request.stage}{span} failed in {event.step_key}: {text} (run {result.run_id})"
     return f"{request.stage}{span} failed (run {result.run_id})"
 

@@ -58,7 +58,7 @@ class Ledger:
                 kind=kind,
                 product=product,
                 actor=actor,
-                at=utc_now(),
+                at=max(utc_now(), last.at if last else ""),
                 body=json.loads(json.dumps(body)),
                 previous=last.hash if last else START,
             ).sealed()
@@ -66,6 +66,11 @@ class Ledger:
             if create_once(self.folder / f"{entry.sequence:06d}.json", content):
                 self._note_head(entry)
                 return entry
+
+    def now(self) -> str:
+        """The present moment, and never before the newest entry: a clock may have been set back."""
+        files = numbered(self.folder)
+        return max(utc_now(), self._read(files[-1]).at if files else "")
 
     @property
     def head(self) -> tuple[int, str] | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
 
 PARTITION = "current"
 _BATCH = 10_000  # entities in one read; SQLite allows 32,766 parameters in a statement
-_PATIENCE = 30  # seconds
+_PATIENCE = 30.0  # seconds
 
 
 class _OtherState(Exception):
@@ -102,18 +101,13 @@ def fill_lock(home: Home, view: FeatureView) -> Path:
 @contextlib.contextmanager
 def _no_fill(home: Home, view: FeatureView) -> Iterator[None]:
     """Keep fills of a view out, after the present one; Blocked when it takes too long."""
-    deadline = time.monotonic() + _PATIENCE
     with contextlib.ExitStack() as held:
-        while True:
-            try:
-                held.enter_context(exclusive_lock(fill_lock(home, view), wait=False))
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise Blocked(
-                        f"online {view.name}: has been filling for {_PATIENCE} seconds; try again later"
-                    ) from None
-                time.sleep(0.01)
+        try:
+            held.enter_context(exclusive_lock(fill_lock(home, view), wait=_PATIENCE))
+        except BlockingIOError:
+            raise Blocked(
+                f"online {view.name}: has been filling for {_PATIENCE:g} seconds; try again later"
+            ) from None
         yield
 
 

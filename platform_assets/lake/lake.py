@@ -66,18 +66,17 @@ class Table:
 
     def manifest(self, partition: str) -> Manifest | None:
         """The current version of a partition; None when it was never built."""
-        folder = self.folder / "manifests" / partition
+        current = self.folder / "manifests" / partition / "current"
         try:
-            number = (folder / "current").read_text().strip()
-        except FileNotFoundError:
+            number = current.read_bytes().strip()
+        except (FileNotFoundError, NotADirectoryError):
             return None
-        path = folder / f"{number}.json"
-        if not path.exists():
+        if not number.isdigit():
             raise LakeError(
-                f"{folder / 'current'}: names version {number!r}, which is not there; "
-                f"delete {folder} to rebuild the partition"
+                f"{current}: damaged, it holds no version number; delete this file to rebuild its partition"
             )
-        return Manifest.read(path)
+        path = current.with_name(f"{number.decode()}.json")
+        return Manifest.read(path) if path.exists() else None  # a damaged one was deleted, as told
 
     def current(self, partitions: Iterable[str] | None = None) -> dict[str, Manifest]:
         """Current manifests by partition; those never built are left out."""
@@ -110,8 +109,9 @@ class Table:
         path = self.folder / manifest.file
         if not path.exists():
             raise LakeError(
-                f"{path}: a manifest promises this file and it is gone; "
-                f"delete {self.folder / 'manifests' / manifest.partition} to rebuild"
+                f"{path}: a manifest promises this file and it is gone (an old version may have been "
+                f"collected as garbage); to build the present one again, delete "
+                f"{self.folder / 'manifests' / manifest.partition / 'current'}"
             )
         return path
 
@@ -245,12 +245,15 @@ class Table:
         with exclusive_lock(folder / ".lock"):
             present = self.manifest(partition)
             path = self.folder / file
-            if not path.exists():
+            # a file that no current manifest vouches for may be damaged: it is written again
+            if present is None or present.digest != digest or not path.exists():
                 with half_written(path) as temporary:
                     write_file(temporary)
             if present is not None and present.digest == digest and present.is_made_from(code_version, plain):
                 return present
             made: list[Manifest] = []
+            # a clock that was set back must not put a version before the one it replaces
+            newest = present.created_at if present is not None else ""
 
             def content(number: int) -> bytes:
                 made[:] = [
@@ -266,7 +269,7 @@ class Table:
                         inputs=plain,
                         cause=cause,
                         run_id=run_id,
-                        created_at=utc_now(),
+                        created_at=max(utc_now(), newest),
                         schema=schema,
                         key=key,
                         notes=dict(notes),

@@ -95,14 +95,13 @@ def _use(stores: Stores, manifest: Manifest) -> Use:
 
 def _live(stores: Stores, products: Iterable[str], uses: Iterable[Use]) -> dict[str, str]:
     """Champions that are among the uses. Of a ledger that cannot be trusted nothing is said."""
-    from platform_assets.lake.lake import utc_now
     from platform_assets.registry.champion import champion_at
 
     registered = {(use.product, use.version) for use in uses if use.noun == "registered_model"}
     found = {}
     for product in products:
         try:
-            live = champion_at(stores.ledger, product, utc_now())
+            live = champion_at(stores.ledger, product, stores.ledger.now())
         except PlatformError:
             continue
         if live is not None and (product, live.version) in registered:

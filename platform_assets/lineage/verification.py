@@ -98,6 +98,11 @@ def _partition(table: Table, partition: str, found: Verification) -> Iterator[st
     try:
         manifest = table.manifest(partition)
         if manifest is None:
+            if table.history(partition):
+                yield (
+                    f"{table.folder / 'manifests' / partition}: none of its versions is the present one; run "
+                    f"again to build the partition"
+                )
             return
         found.count("lake files")
         digest = _content_digest(table, manifest)
@@ -107,7 +112,7 @@ def _partition(table: Table, partition: str, found: Verification) -> Iterator[st
     if digest != manifest.digest:
         yield (
             f"{table.folder / manifest.file}: holds {digest}, its manifest says {manifest.digest}; the file "
-            f"was changed. Delete it and {table.folder / 'manifests' / partition}, and run again"
+            f"was changed. Delete {table.folder / 'manifests' / partition / 'current'} and run again"
         )
 
 
@@ -117,15 +122,14 @@ def _content_digest(table: Table, manifest: Manifest) -> str:
 
     from platform_assets.lake.digest import canonical, table_digest
 
-    path, manifests = table.path(manifest), table.folder / "manifests" / manifest.partition
-    if path.suffix == ".json":
-        return document_digest(json.loads(path.read_bytes()))
+    path = table.path(manifest)
     try:
+        if path.suffix == ".json":
+            return document_digest(json.loads(path.read_bytes()))
         return table_digest(canonical(pq.read_table(path, partitioning=None), manifest.key))
-    except pa.ArrowException as error:
-        raise LakeError(
-            f"{path}: cannot be read ({error}); delete it and {manifests}, and run again"
-        ) from None
+    except (pa.ArrowException, OSError, ValueError) as error:
+        current = table.folder / "manifests" / manifest.partition / "current"
+        raise LakeError(f"{path}: cannot be read ({error}); delete {current} and run again") from None
 
 
 def _readable(table: Table, partition: str) -> list[Manifest]:
@@ -147,7 +151,8 @@ def _model(stores: Stores, name: str, version: str, manifest: Manifest) -> Itera
     if digest != lineage["artifact_digest"]:
         yield (
             f"{folder}: the model of {name.split('/')[1]} version {version} is {digest}, registered was "
-            f"{lineage['artifact_digest']}; restore the folder from a copy, or train again"
+            f"{lineage['artifact_digest']}; restore the folder from a copy, or materialize "
+            f"{name.split('/')[1]}/training_run again, which puts the same model back"
         )
 
 

@@ -64,7 +64,7 @@ def ingest_day(
         import pyarrow.parquet as pq
 
         before = pq.read_table(table.path(present), partitioning=None)
-        available, notes = _arrival(rows, before, available, source)
+        available, notes = _arrival(rows, before, available, source, present.created_at)
     return table.write(
         day,
         rows.append_column(AVAILABLE_AT, available),
@@ -87,9 +87,12 @@ def _declared_availability(rows: pa.Table, source: Source) -> pa.Array:
 
 
 def _arrival(
-    rows: pa.Table, before: pa.Table, available: pa.Array, source: Source
+    rows: pa.Table, before: pa.Table, available: pa.Array, source: Source, written: str
 ) -> tuple[pa.Array, dict[str, Any]]:
-    """Availability of rows of a day that was there before, and how many are new, changed and gone."""
+    """Availability of rows of a day that was there before, and how many are new, changed and gone.
+
+    What is new arrived now, and not before the rows it follows were `written`: clocks are set back.
+    """
     import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -101,7 +104,8 @@ def _arrival(
     for name in source.column_names:
         if old is not None and name in before.column_names:  # a column declared since corrects nothing
             same &= _equal(rows.column(name), old.column(name))
-    now = pa.scalar(datetime.now(UTC).replace(tzinfo=None), pa.timestamp("us"))
+    arrived = max(datetime.now(UTC), datetime.fromisoformat(written))
+    now = pa.scalar(arrived.replace(tzinfo=None), pa.timestamp("us"))
     if old is not None and AVAILABLE_AT in before.column_names:
         available = pc.if_else(pa.array(same), old.column(AVAILABLE_AT).combine_chunks(), now)
     elif rows.num_rows:

@@ -30,7 +30,7 @@ def decide_approval(
 
     Who waived one of the gates does not approve the same version: two people look.
     """
-    evidence, now = evidence_to_approve(candidate, others), today()
+    evidence, now = evidence_to_approve(candidate, others), today(ledger)
     waived_by = {d.waived_by for d in others}
     named = {
         entry.actor: entry

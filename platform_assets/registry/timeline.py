@@ -46,6 +46,8 @@ def _event(entry: Entry) -> Event:
         what, detail = "to be champion", f"{len(body.get('gates', ()))} gates held"
         waived = [g for g in body.get("gates", ()) if g.get("waived_by")]
         detail += "".join(f"; {g['key']} {g['waiver']}" for g in waived)
+    elif entry.kind == "restore":
+        what, detail = "registry restored", f"versions {', '.join(body['versions'])}: {detail}"
     elif entry.kind in ("waiver", "approval"):
         ended = "" if holds_on(entry, today()) else " (ended)"
         about = f"{body['kind']} {body['partition']}: " if entry.kind == "waiver" else ""

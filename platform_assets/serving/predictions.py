@@ -115,11 +115,10 @@ def days_to_score(stores: Stores, repository: Repository, product: Product, days
 
 def tables_scored_from(stores: Stores, repository: Repository, product: Product) -> list[str]:
     """The lake tables that the champion's scores of a day come from: of its own feature view versions."""
-    from platform_assets.lake.lake import utc_now
     from platform_assets.registry.champion import champion_at
 
     # by the ledger alone: looking at what is open must not cost an import of MLflow
-    live = champion_at(stores.ledger, product.name, utc_now())
+    live = champion_at(stores.ledger, product.name, stores.ledger.now())
     views = repository.views_of(product)
     if live is not None:
         scorer = RegisteredScorer.of(stores, product, live.version)

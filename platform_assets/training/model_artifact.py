@@ -18,9 +18,13 @@ if TYPE_CHECKING:
 EXAMPLE_ROWS = 5
 
 
-def save_model(model: Any, folder: Path, inputs: pa.Table, scores: np.ndarray) -> None:
+def save_model(
+    model: Any, folder: Path, inputs: pa.Table, scores: np.ndarray, *, identity: str, made_at: str
+) -> None:
     """Save a fitted pipeline as an MLflow model: cloudpickle, signature, example of the inputs only.
 
+    MLflow would write an id of chance and the time of saving; `identity` (the model's digest) and
+    `made_at` stand there instead, so that equal models make equal folders.
     MLflow's default format refuses some estimators unless their types are named one by one; what a
     pickle may do is bounded by the digest that `load_model` checks first.
     """
@@ -29,7 +33,7 @@ def save_model(model: Any, folder: Path, inputs: pa.Table, scores: np.ndarray) -
 
     quiet_mlflow()
     import mlflow.sklearn
-    from mlflow.models import infer_signature
+    from mlflow.models import Model, infer_signature
 
     columns = inputs.column_names
     frame = input_frame(inputs.slice(0, EXAMPLE_ROWS), columns)
@@ -40,6 +44,7 @@ def save_model(model: Any, folder: Path, inputs: pa.Table, scores: np.ndarray) -
         mlflow.sklearn.save_model(
             model,
             str(folder),
+            mlflow_model=Model(model_uuid=identity, utc_time_created=made_at),
             serialization_format=mlflow.sklearn.SERIALIZATION_FORMAT_CLOUDPICKLE,
             signature=infer_signature(frame, scores[:EXAMPLE_ROWS]),
             input_example=frame,
@@ -74,12 +79,16 @@ def load_model(stores: Stores, artifact_path: str, artifact_digest: str) -> Any:
     """
     folder = stores.home.root / artifact_path
     if not (folder / "MLmodel").is_file():
-        raise LakeError(f"{folder}: the saved model is gone; train again, or restore it from a copy")
+        raise LakeError(
+            f"{folder}: the saved model is gone; materialize training_run again (the same model is put back), "
+            f"or restore it from a copy"
+        )
     found = digest_of_folder(folder)
     if found != artifact_digest:
         raise LakeError(
             f"{folder}: the saved model was changed: its digest is {found}, recorded was {artifact_digest}; "
-            f"it was not loaded. Restore it from a copy, or train again."
+            f"it was not loaded. Materialize training_run again (the same model is put back), or restore "
+            f"it from a copy."
         )
     from platform_assets.training.mlflow_store import quiet_mlflow
 

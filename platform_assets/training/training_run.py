@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -14,6 +15,7 @@ from platform_assets.declaration.product import Product
 from platform_assets.declaration.recorded_declaration import recorded
 from platform_assets.declaration.repository import Repository
 from platform_assets.errors import Blocked
+from platform_assets.lake.atomic_files import TEMPORARY
 from platform_assets.lake.digest import document_digest
 from platform_assets.lake.lake import Table
 from platform_assets.lake.manifest import Manifest
@@ -61,7 +63,9 @@ def train(
         run.parameters(_parameters(product, training_set, inputs))
         model, scores, found = fitted(repository, product, rows)
         digest = model_digest(training_set.digest, product, scores)
-        artifact, artifact_path = _saved(stores, run, model, rows.select(list(inputs)), scores)
+        artifact, artifact_path = _saved(
+            stores, run, model, rows.select(list(inputs)), scores, digest, training_set
+        )
         payload: dict[str, Any] = {
             "model_digest": digest,
             "training_set_digest": training_set.digest,
@@ -89,7 +93,7 @@ def train(
         run.document("training_run.json", {**payload, **notes})
         run.document("training_set.json", json.loads(training_set.to_json()))
         table = stores.lake.table(product_table(product.name, "training_run"))
-        _forget_if_broken(stores, table, training_set.partition)
+        _heal_broken_folders(stores, table, training_set.partition, artifact, artifact_path)
         return table.write_document(
             training_set.partition,
             payload,
@@ -139,11 +143,20 @@ def model_digest(training_set_digest: str, product: Product, scores: np.ndarray)
     )
 
 
-def _saved(stores: Stores, run: Attempt, model: Any, inputs: pa.Table, scores: np.ndarray) -> tuple[str, str]:
+def _saved(
+    stores: Stores,
+    run: Attempt,
+    model: Any,
+    inputs: pa.Table,
+    scores: np.ndarray,
+    identity: str,
+    training_set: Manifest,
+) -> tuple[str, str]:
     """Save the model as the run's artifact; its digest, and its folder relative to the home."""
     with tempfile.TemporaryDirectory(prefix="platform-model-") as folder:
         saved = Path(folder) / "model"
-        save_model(model, saved, inputs, scores)
+        made_at = str(training_set.notes["trained_as_of"])
+        save_model(model, saved, inputs, scores, identity=identity, made_at=made_at)
         digest = digest_of_folder(saved)
         target = run.artifacts / "model"
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -151,18 +164,31 @@ def _saved(stores: Stores, run: Attempt, model: Any, inputs: pa.Table, scores: n
     return digest, target.relative_to(stores.home.root).as_posix()
 
 
-def _forget_if_broken(stores: Stores, table: Table, partition: str) -> None:
+def _heal_broken_folders(
+    stores: Stores, table: Table, partition: str, artifact: str, artifact_path: str
+) -> None:
     """Training again is the cure for a saved model that was lost or changed.
 
-    The same model again would leave the present manifest, and with it the broken folder, in place;
-    without a current version the manifest written next names the new folder.
+    Recorded folders that should hold this very artifact, and do not, get it back: versions and the
+    champion name them. Where the bytes came out otherwise (another lock), the present manifest is
+    forgotten, so that the one written next names the new folder.
     """
-    present = table.manifest(partition)
-    if present is None:
-        return
-    folder = stores.home.root / present.notes["artifact_path"]
-    if not folder.is_dir() or digest_of_folder(folder) != present.notes["artifact_digest"]:
-        (table.folder / "manifests" / partition / "current").unlink(missing_ok=True)
+    for recorded in table.history(partition):
+        folder = stores.home.root / recorded.notes["artifact_path"]
+        broken = not folder.is_dir() or digest_of_folder(folder) != recorded.notes["artifact_digest"]
+        if broken and recorded.notes["artifact_digest"] == artifact:
+            _put_back(stores.home.root / artifact_path, folder)
+        elif broken and recorded == table.manifest(partition):
+            (table.folder / "manifests" / partition / "current").unlink(missing_ok=True)
+
+
+def _put_back(source: Path, folder: Path) -> None:
+    """Replace a folder by a copy of another; a kill in between leaves it broken, and the next one heals."""
+    aside = folder.with_name(f".{folder.name}.{os.getpid()}{TEMPORARY}")
+    shutil.rmtree(aside, ignore_errors=True)
+    shutil.copytree(source, aside)
+    shutil.rmtree(folder, ignore_errors=True)
+    aside.replace(folder)
 
 
 def _parameters(product: Product, training_set: Manifest, inputs: tuple[str, ...]) -> Mapping[str, Any]:
