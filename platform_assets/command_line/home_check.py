@@ -29,7 +29,7 @@ def _databases(home: Home) -> Iterator[tuple[Path, str]]:
             "restore it from a copy; or move it away and say `platform-assets restore-registry`, which "
             "registers every version anew from the lake and puts the alias where the ledger confirms it",
         )
-    for path in sorted(home.dagster.rglob("*.db")):
+    for path in sorted({*home.dagster.glob("*/*.db"), *home.dagster.glob("*/runs/index.db")}):
         yield (
             path,
             f"move {home.dagster} away and run again: the lake keeps all that was built, and its days are "

@@ -95,7 +95,7 @@ def exclusive_lock(path: Path, *, wait: bool | float = True) -> Iterator[None]:
     """
     with storage_told(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle = path.open("a")
+        handle: IO[str] = path.open("a")
     try:
         if wait is True:
             fcntl.flock(handle, fcntl.LOCK_EX)

@@ -14,7 +14,10 @@ _FULL = (
     "the disk is full: free some space (`platform-assets collect-garbage` tells what old versions take) "
     "and run again; what was finished stays"
 )
-_READ_ONLY = "it cannot be written: make it writable for this user, or set PLATFORM_HOME to another folder, and run again"
+_READ_ONLY = (
+    "it cannot be written: make it writable for this user, or set PLATFORM_HOME to another folder, "
+    "and run again"
+)
 _BROKEN = "the disk reports errors: restore the home from a copy on another disk"
 
 _BY_NUMBER = {

@@ -34,7 +34,8 @@ def restore_registry(stores: Stores, product: str, actor: str, reason: str) -> l
         held = client.search_model_versions(f"name='{product}'")
         if held:
             raise Blocked(
-                f"product {product}: the registry holds {len(held)} versions; it is restored only after it was lost"
+                f"product {product}: the registry holds {len(held)} versions; "
+                f"it is restored only after it was lost"
             )
         try:
             client.create_registered_model(product)

@@ -80,8 +80,8 @@ def load_model(stores: Stores, artifact_path: str, artifact_digest: str) -> Any:
     folder = stores.home.root / artifact_path
     if not (folder / "MLmodel").is_file():
         raise LakeError(
-            f"{folder}: the saved model is gone; materialize training_run again (the same model is put back), "
-            f"or restore it from a copy"
+            f"{folder}: the saved model is gone; materialize training_run again (the same "
+            f"model is put back), or restore it from a copy"
         )
     found = digest_of_folder(folder)
     if found != artifact_digest:

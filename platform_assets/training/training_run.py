@@ -173,12 +173,12 @@ def _heal_broken_folders(
     champion name them. Where the bytes came out otherwise (another lock), the present manifest is
     forgotten, so that the one written next names the new folder.
     """
-    for recorded in table.history(partition):
-        folder = stores.home.root / recorded.notes["artifact_path"]
-        broken = not folder.is_dir() or digest_of_folder(folder) != recorded.notes["artifact_digest"]
-        if broken and recorded.notes["artifact_digest"] == artifact:
+    for earlier in table.history(partition):
+        folder = stores.home.root / earlier.notes["artifact_path"]
+        broken = not folder.is_dir() or digest_of_folder(folder) != earlier.notes["artifact_digest"]
+        if broken and earlier.notes["artifact_digest"] == artifact:
             _put_back(stores.home.root / artifact_path, folder)
-        elif broken and recorded == table.manifest(partition):
+        elif broken and earlier == table.manifest(partition):
             (table.folder / "manifests" / partition / "current").unlink(missing_ok=True)
 
 

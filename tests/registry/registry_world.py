@@ -180,7 +180,8 @@ class World:
         )
         folder = self.stores.home.mlflow / "models" / model_digest
         if not folder.exists():
-            save_model(model, folder, train.select(list(inputs)), scores[: train.num_rows])
+            own = scores[: train.num_rows]
+            save_model(model, folder, train.select(list(inputs)), own, identity=model_digest, made_at=TEST[0])
         return self.table("training_run").write_document(
             SPLIT_ID,
             {

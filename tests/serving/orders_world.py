@@ -190,7 +190,7 @@ class OrdersWorld:
         model_digest = document_digest([training_set.digest, scores.tobytes().hex()])
         artifact = f"models/{model_digest}"
         folder = self.stores.home.root / artifact
-        save_model(model, folder, rows.select(list(columns)), scores)
+        save_model(model, folder, rows.select(list(columns)), scores, identity=model_digest, made_at=days[0])
         views = {self.view.name: self.view.code_version}
         run = lake.table(product_table(name, "training_run")).write_document(
             partition,

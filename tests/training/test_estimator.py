@@ -49,7 +49,7 @@ def test_scores_are_probabilities_and_survive_saving(path, parameters, rows, tmp
     # by name, not by place; and the same bits from a second fit and from the saved model
     assert np.array_equal(score(model, rows.select(INPUTS[::-1])), scores)
     assert np.array_equal(score(fit(estimator, rows, INPUTS, "label"), rows), scores)
-    save_model(model, tmp_path / "model", rows.select(INPUTS), scores)
+    save_model(model, tmp_path / "model", rows.select(INPUTS), scores, identity="m", made_at="2024-01-01")
     loaded = load_model(Stores.at(Home.at(tmp_path)), "model", artifact_digest(tmp_path / "model"))
     assert np.array_equal(score(loaded, rows), scores)
     assert "label" not in (tmp_path / "model/input_example.json").read_text()
@@ -114,7 +114,8 @@ def test_missing_values_are_filled_where_declared(rows) -> None:
 def test_a_changed_model_folder_is_never_loaded(change: str, rows, tmp_path: Path) -> None:
     model = fit(Estimator(path="sklearn.tree.DecisionTreeClassifier"), rows, INPUTS, "label")
     folder = tmp_path / "model"
-    save_model(model, folder, rows.select(INPUTS), score(model, rows))
+    scores = score(model, rows)
+    save_model(model, folder, rows.select(INPUTS), scores, identity="m", made_at="2024-01-01")
     digest = artifact_digest(folder)
     match change:
         case "edit":
