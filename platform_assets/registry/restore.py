@@ -17,8 +17,8 @@ def restore_registry(stores: Stores, product: str, actor: str, reason: str) -> l
 
     Numbers, model digests and the champion alias are as lake and ledger know them; MLflow's runs
     (parameters, metrics) are not restored, what they said stands in each model's folder. One entry
-    in the ledger tells. Raises Blocked when nothing was ever registered, or when the registry holds
-    a version already: then it is not lost.
+    in the ledger tells. Raises Blocked when nothing was ever registered, when the registry holds a
+    version already (then it is not lost), or when the lake does not know the champion's.
     """
     from mlflow.exceptions import MlflowException
 
@@ -28,6 +28,13 @@ def restore_registry(stores: Stores, product: str, actor: str, reason: str) -> l
     if not newest:
         raise Blocked(
             f"product {product}: the lake knows of no registered version; there is nothing to restore"
+        )
+    confirmed = last_confirmed(stores.ledger.entries(product))
+    champion = confirmed.body["to"] if confirmed is not None else None
+    if champion is not None and int(champion) not in newest:
+        raise Blocked(
+            f"product {product}: the ledger's champion is version {champion}, of which the lake holds no "
+            f"lineage; restore the lake from a copy first"
         )
     with lease(stores, product):
         client = open_mlflow(stores)
@@ -55,9 +62,8 @@ def restore_registry(stores: Stores, product: str, actor: str, reason: str) -> l
             if lineage is None:  # its number was given once and must not be given again
                 client.delete_model_version(product, made.version)
         alias = Alias(stores, product)
-        confirmed = last_confirmed(stores.ledger.entries(product))
-        if not agrees(alias.holder(), confirmed) and confirmed is not None:
-            alias.set(confirmed.body["to"])
+        if champion is not None and not agrees(alias.holder(), confirmed):
+            alias.set(champion)
         versions = [str(number) for number in sorted(newest)]
         stores.ledger.append(KIND, product, actor, {"versions": versions, "reason": reason})
     return versions

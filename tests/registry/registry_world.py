@@ -143,7 +143,7 @@ class World:
             )
 
     def train(
-        self, *, noise: float = 0.0, regularisation: float = 1.0, inputs=("amount", "spent")
+        self, *, noise: float = 0.0, regularisation: float = 1.0, inputs=("amount", "spent"), made_at=TEST[0]
     ) -> Manifest:
         """A training set, and a real model whose training labels are shuffled in a share of rows."""
         from platform_assets.training.estimator import fit, score
@@ -181,7 +181,7 @@ class World:
         folder = self.stores.home.mlflow / "models" / model_digest
         if not folder.exists():
             own = scores[: train.num_rows]
-            save_model(model, folder, train.select(list(inputs)), own, identity=model_digest, made_at=TEST[0])
+            save_model(model, folder, train.select(list(inputs)), own, identity=model_digest, made_at=made_at)
         return self.table("training_run").write_document(
             SPLIT_ID,
             {

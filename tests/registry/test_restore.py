@@ -3,7 +3,7 @@
 import shutil
 
 import pytest
-from registry_world import SPLIT_ID
+from registry_world import SPLIT_ID, World, declared_product, declared_repository
 
 from platform_assets.errors import Blocked
 from platform_assets.lineage.verification import verify
@@ -14,13 +14,17 @@ from platform_assets.training.mlflow_store import open_mlflow
 ASKED = ("payment_fraud", "ana@payments.example", "its disk was lost")
 
 
-def lose_database(world) -> None:
-    (world.stores.home.mlflow / "mlflow.db").unlink()
+def without_database(world: World) -> World:
+    """The same home on another machine, its MLflow database lost."""
+    root = world.root.with_name("moved")
+    shutil.copytree(world.root, root)
+    (root / "home/mlflow/mlflow.db").unlink()
+    return World(root, declared_repository(root), declared_product())
 
 
 def test_versions_and_champion_come_back_under_their_numbers(challenged) -> None:
     before = champion(challenged.stores, challenged.product)
-    lose_database(challenged)
+    challenged = without_database(challenged)
     assert restore_registry(challenged.stores, *ASKED) == ["1", "2"]
     assert champion(challenged.stores, challenged.product) == before
     assert verify(challenged.stores).broken == []
@@ -32,11 +36,20 @@ def test_versions_and_champion_come_back_under_their_numbers(challenged) -> None
 
 
 def test_a_number_the_lake_does_not_know_is_not_given_again(challenged) -> None:
-    challenged.table("registered_model").folder.joinpath("manifests", SPLIT_ID, "000001.json").unlink()
-    lose_database(challenged)
-    assert restore_registry(challenged.stores, *ASKED) == ["2"]
+    challenged.candidate(regularisation=0.25)
+    challenged.table("registered_model").folder.joinpath("manifests", SPLIT_ID, "000002.json").unlink()
+    challenged = without_database(challenged)
+    assert restore_registry(challenged.stores, *ASKED) == ["1", "3"]
     client = open_mlflow(challenged.stores)
-    assert [v.version for v in client.search_model_versions("name='payment_fraud'")] in (["2"], [2])
+    held = {int(v.version) for v in client.search_model_versions("name='payment_fraud'")}
+    assert held == {1, 3}
+
+
+def test_a_champion_that_the_lake_does_not_know_is_told(challenged) -> None:
+    challenged.table("registered_model").folder.joinpath("manifests", SPLIT_ID, "000001.json").unlink()
+    challenged = without_database(challenged)
+    with pytest.raises(Blocked, match="champion is version 1, of which the lake holds no lineage"):
+        restore_registry(challenged.stores, *ASKED)
 
 
 def test_a_registry_that_is_there_is_left_alone(challenged) -> None:
