@@ -32,6 +32,10 @@ _BY_NUMBER = {
 # SQLite's own words; other libraries repeat those of the operating system
 _BY_WORDS = {
     "database or disk is full": _FULL,
+    "disk I/O error": (
+        "the disk is full or failing: free some space (`platform-assets collect-garbage` tells what old "
+        "versions take), or restore the home on another disk, and run again"
+    ),
     "attempt to write a readonly database": _READ_ONLY,
     "unable to open database file": _READ_ONLY,
     **{os.strerror(number): fix for number, fix in _BY_NUMBER.items() if number != errno.EPERM},

@@ -85,6 +85,7 @@ def test_a_file_where_a_folder_belongs_is_not_taken_for_a_failed_disk(tmp_path: 
         (RuntimeError("(sqlite3.OperationalError) database or disk is full"), "disk is full"),
         (RuntimeError("IO Error: Could not write file: No space left on device"), "disk is full"),
         (RuntimeError("attempt to write a readonly database"), "make it writable"),
+        (RuntimeError("(sqlite3.OperationalError) disk I/O error"), "the disk is full or failing"),
         (OSError(errno.EIO, "x"), "another disk"),
         (OSError(errno.ENOENT, "x"), None),
         (ValueError("a column is missing"), None),
