@@ -29,6 +29,7 @@ MODULES = {
     "evaluation/card_precision": ["tests/evaluation/test_metrics.py"],
     "registry/gates": ["tests/registry/test_gates.py"],
     "registry/paired_bootstrap": ["tests/registry/test_paired_bootstrap.py"],
+    "evaluation/ranked_metrics": ["tests/registry/test_paired_bootstrap.py"],
     "lake/manifest": ["tests/lake"],
     "lake/digest": ["tests/lake"],
     "lake/lake": ["tests/lake"],

@@ -8,12 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from platform_assets.registry.paired_bootstrap import (
-    Ranked,
-    paired_difference,
-    weighted_average_precision,
-    weighted_roc_auc,
-)
+from platform_assets.evaluation.ranked_metrics import Ranked, weighted_average_precision, weighted_roc_auc
+from platform_assets.registry.paired_bootstrap import paired_difference
 
 # few distinct scores, so that ties are common
 weighted_rows = st.lists(
