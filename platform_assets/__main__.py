@@ -15,6 +15,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from platform_assets.command_line import (
         approvals,
         champions,
+        comparison,
         contract,
         garbage,
         lineage,
@@ -38,6 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         approvals,
         champions,
         contract,
+        comparison,
         lineage,
         verification,
         garbage,

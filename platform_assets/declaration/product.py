@@ -13,6 +13,7 @@ from platform_assets.declaration.cron import check_cron
 from platform_assets.declaration.declared import Declared, fingerprint_of
 from platform_assets.declaration.duration import Duration
 from platform_assets.declaration.estimator import Estimator
+from platform_assets.declaration.evaluation import Evaluation
 from platform_assets.declaration.gate import Gate, gates_are_complete
 from platform_assets.declaration.metric import Metric
 from platform_assets.declaration.monitor import DriftMonitor
@@ -94,6 +95,7 @@ class Product(Declared):
     estimator: Estimator
     metrics: tuple[Metric, ...] = Field(min_length=1)
     gates: tuple[Gate, ...]
+    evaluation: Evaluation = Evaluation()
     drift: DriftMonitor = DriftMonitor()
     schedule: Schedule = Schedule()
     compute: dict[str, Compute] = Field(default_factory=dict)

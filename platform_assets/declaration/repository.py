@@ -115,12 +115,31 @@ class Repository:
         self._check_inputs(product, source)
         entities: list[tuple[tuple[str | int, ...], str | None]] = [
             (("split", "remove_known"), product.split.remove_known),
+            (("evaluation", "entity"), product.evaluation.entity),
             *((("metrics", n), getattr(item, "entity", None)) for n, item in enumerate(product.metrics)),
             *((("gates", n), getattr(item, "entity", None)) for n, item in enumerate(product.gates)),
         ]
         for place, entity in entities:
             if entity is not None and entity not in product.entities:
                 raise UnknownName.among("entity of the product", entity, product.entities).at(*place)
+        self._check_evaluation(product, source)
+
+    def _check_evaluation(self, product: Product, source: Source) -> None:
+        declared = product.evaluation
+        known = (*source.column_names, *self.input_columns(product))
+        for number, each in enumerate(declared.slices):
+            if each.column not in known:
+                raise UnknownName.among("column", each.column, known).at("evaluation", "slices", number)
+        for number, name in enumerate(declared.slice_search.columns if declared.slice_search else ()):
+            if name not in known:
+                raise UnknownName.among("column", name, known).at(
+                    "evaluation", "slice_search", "columns", number
+                )
+        if declared.costs is not None:
+            place = ("evaluation", "costs", "amount")
+            numbers = [column.name for column in source.columns if column.type in ("int64", "float64")]
+            if declared.costs.amount not in numbers:
+                raise UnknownName.among("column of numbers", declared.costs.amount, numbers).at(*place)
 
     def _check_inputs(self, product: Product, source: Source) -> None:
         for number, name in enumerate(product.inputs):

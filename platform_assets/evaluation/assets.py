@@ -38,6 +38,8 @@ def evaluation_report_asset(repository: Repository, product: Product) -> dg.Asse
             calibration_rows,
             card_day_rows,
             curve_markdown,
+            fold_rows,
+            slice_rows,
         )
 
         started = time.perf_counter()
@@ -67,6 +69,8 @@ def evaluation_report_asset(repository: Repository, product: Product) -> dg.Asse
             | {
                 "card_precision_by_day": events.table(card_day_rows(payload)),
                 "calibration": events.table(calibration_rows(payload)),
+                "slices": events.table(slice_rows(payload)),
+                "folds": events.table(fold_rows(payload)),
                 "report": dg.MetadataValue.md(evaluation_markdown(payload)),
                 vocabulary.MODEL_DIGEST: payload["model_digest"],
                 "reports": dg.MetadataValue.path(str(stores.home.reports / product.name)),

@@ -66,7 +66,7 @@ def closer_look(
         "review_budget": _budget(product, days, labels, scores),
         "costs": costs,
         "slices": _slices(product, repository, rows, labels, scores, stopped, outside),
-        "folds": _folds(product, repository, folds, metrics, rows),
+        "folds": _folds(product, repository, folds, metrics),
     }
 
 
@@ -194,19 +194,20 @@ def _costs(
             "unmeasured": "no threshold could be chosen: it takes scored rows with known labels from before "
             "the test days; declare more `folds`, or load earlier days"
         }
-    earlier = [np.concatenate([part[n] for part in chosen]) for n in range(3)]
-    threshold = cheapest_threshold(*earlier, declared)
+    earlier_labels, earlier_scores, earlier_amounts = (
+        np.concatenate([part[n] for part in chosen]) for n in range(3)
+    )
+    threshold = cheapest_threshold(earlier_labels, earlier_scores, earlier_amounts, declared)
     thresholds, cost = cost_curve(labels, scores, amounts, declared)
-    shown = np.unique(np.linspace(0, len(thresholds) - 1, COST_POINTS).astype(int) ** 1)
     best = int(np.argmin(cost))
     return {
         "unmeasured": None,
         **outcome(labels, scores, amounts, declared, threshold),
-        "chosen_on": {"rows": len(earlier[0]), "positives": positives, "days": _span(chosen)},
+        "chosen_on": {"rows": len(earlier_labels), "positives": positives, "days": _span(chosen)},
         "least_possible_cost": float(cost[best]),
         "curve": [
             [int(np.count_nonzero(scores >= thresholds[n])), float(cost[n])]
-            for n in np.unique([*_spread(len(thresholds)), *shown[:1], best])
+            for n in np.unique([*_spread(len(thresholds)), best])
         ],
     }
 
@@ -267,7 +268,6 @@ def _folds(
     repository: Repository,
     folds: Sequence[tuple[Fold, Mapping[str, np.ndarray]]],
     metrics: Mapping[str, float | None],
-    rows: pa.Table,
 ) -> dict[str, Any] | None:
     if not folds:
         return None

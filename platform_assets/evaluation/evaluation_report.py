@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING, Any
 from platform_assets.declaration.declared import fingerprint_of
 from platform_assets.declaration.product import Product
 from platform_assets.declaration.repository import Repository
+from platform_assets.declaration.source import Source
 from platform_assets.errors import Blocked
+from platform_assets.evaluation.closer_look import closer_look, outside_columns
 from platform_assets.evaluation.curves import (
     calibration_bins,
     precision_recall_points,
     roc_points,
     score_quantiles,
 )
+from platform_assets.evaluation.decision_plots import write_decision_plots
 from platform_assets.evaluation.evidently_report import Side, stride, write_evidently
 from platform_assets.evaluation.metrics import (
     days_of_metric,
@@ -24,6 +27,7 @@ from platform_assets.evaluation.metrics import (
     reason_unmeasured,
 )
 from platform_assets.evaluation.plots import write_plots
+from platform_assets.evaluation.prequential import Fold, earlier_splits, fold
 from platform_assets.evaluation.report_files import PAGE, write_report_files
 from platform_assets.evaluation.report_markdown import evaluation_markdown
 from platform_assets.evidence.evidence import Evidence, Verdict
@@ -31,9 +35,12 @@ from platform_assets.lake.digest import digest_of_digests
 from platform_assets.lake.lake import Inputs
 from platform_assets.lake.manifest import Manifest
 from platform_assets.stores import Stores
+from platform_assets.training.anomaly import AnomalyModel
 from platform_assets.training.estimator import score
+from platform_assets.training.raw_columns import raw_columns
+from platform_assets.training.split import SplitDays
 from platform_assets.training.training_run import load_model
-from platform_assets.training.training_set import in_fitting_order, read_training_set
+from platform_assets.training.training_set import VIEWS, in_fitting_order, read_training_set
 from platform_assets.vocabulary import product_table, raw_table
 
 if TYPE_CHECKING:
@@ -42,7 +49,7 @@ if TYPE_CHECKING:
 
 __all__ = ["evaluate", "evaluation_markdown", "evaluation_version"]
 
-FORMAT = 1  # of the report's payload; a higher number evaluates every model anew
+FORMAT = 2  # of the report's payload; a higher number evaluates every model anew
 
 
 def evaluate(
@@ -74,8 +81,11 @@ def evaluate(
         in_fitting_order(source, read_training_set(stores, training_set, part)) for part in ("train", "test")
     )
     scores = score(model, test.select(run["inputs"]))
+    folds = _earlier_folds(stores, repository, product, training_set, run)
     test_scores = stores.lake.table(product_table(product.name, "test_scores"))
     inputs = expected_evaluation_inputs(training_set, training_run)
+    outside = outside_columns(product, repository, test.column_names)
+    raw = training_set.inputs[raw_table(product.source)]
     test_scores.write(
         training_set.partition,
         test.select(list(source.primary_key)).append_column("score", [scores]),
@@ -91,7 +101,18 @@ def evaluate(
         **_counts(product, train, test),
         "train_days": list(training_set.notes["train_days"]),
         "test_days": list(training_set.notes["test_days"]),
-        **findings(repository, product, test, scores),
+        **(found := findings(repository, product, test, scores)),
+        "closer_look": closer_look(
+            product,
+            repository,
+            test,
+            scores,
+            outside=_arrays(raw_columns(stores, source, raw, training_set.notes["test_days"], test, outside)),
+            folds=[(fold, _outside_of(stores, source, fold, outside)) for fold in folds],
+            metrics=found["metrics"],
+            trained_as_of=training_set.notes["trained_as_of"],
+            probabilities=not isinstance(model, AnomalyModel),
+        ),
     }
     figures = _figures(repository, product, training_set, payload)
     drawn = write_report_files(
@@ -100,6 +121,7 @@ def evaluate(
         figures,
         {
             "plots": lambda folder: write_plots(folder, payload, label_values(product, test), scores),
+            "decision plots": lambda folder: write_decision_plots(folder, payload),
             PAGE: lambda folder: write_evidently(
                 folder / PAGE,
                 _side(product, train, run["inputs"], model),
@@ -112,7 +134,7 @@ def evaluate(
         training_set.partition,
         payload,
         code_version=evaluation_version(product),
-        inputs=inputs,
+        inputs=_with_folds(inputs, folds),
         cause=cause,
         run_id=run_id,
         notes={"not_drawn": {name: reason for name, reason in drawn.items() if reason}},
@@ -121,11 +143,12 @@ def evaluate(
 
 def evaluation_version(product: Product) -> str:
     """Changes when a model would be evaluated differently: other metrics, or another form of report."""
-    return fingerprint_of([FORMAT, [metric.model_dump(mode="json") for metric in product.metrics]])
+    metrics = [metric.model_dump(mode="json") for metric in product.metrics]
+    return fingerprint_of([FORMAT, metrics, product.evaluation.model_dump(mode="json")])
 
 
 def expected_evaluation_inputs(training_set: Manifest, training_run: Manifest) -> Inputs:
-    """What an evaluation report is made of."""
+    """What an evaluation report is made of; the days of its folds come on top."""
     return {
         training_set.table: {training_set.partition: training_set.digest},
         training_run.table: {training_run.partition: training_run.digest},
@@ -176,6 +199,7 @@ def _figures(
         **{name: payload[name] for name in counts},
         **payload["metrics"],
         "unmeasured": payload["unmeasured"],
+        **_without_curves(payload["closer_look"]),
         "model_digest": payload["model_digest"],
         "training_set_digest": payload["training_set_digest"],
         "data_digest": digest_of_digests(training_set.inputs[raw_table(product.source)]),
@@ -185,6 +209,54 @@ def _figures(
         "trained_as_of": training_set.notes["trained_as_of"],
         "inputs": list(repository.input_columns(product)),
         "estimator": product.estimator.model_dump(mode="json"),
+    }
+
+
+def _earlier_folds(
+    stores: Stores,
+    repository: Repository,
+    product: Product,
+    training_set: Manifest,
+    run: Mapping[str, Any],
+) -> list[Fold]:
+    notes = training_set.notes
+    split = SplitDays(
+        tuple(notes["train_days"]), tuple(notes["test_days"]), notes["trained_as_of"], training_set.partition
+    )
+    searched = run.get("search", {}).get("parameters", {})
+    return [
+        fold(stores, repository, product, earlier, searched)
+        for earlier in earlier_splits(split, product.evaluation.folds)
+    ]
+
+
+def _outside_of(stores: Stores, source: Source, fold: Fold, columns: list[str]) -> dict[str, np.ndarray]:
+    if fold.rows is None:
+        return {}
+    raw = fold.inputs[raw_table(source.name)]
+    return _arrays(raw_columns(stores, source, raw, fold.split.test, fold.rows, columns))
+
+
+def _arrays(columns: Mapping[str, pa.ChunkedArray]) -> dict[str, np.ndarray]:
+    return {name: column.to_numpy() for name, column in columns.items()}
+
+
+def _with_folds(inputs: Inputs, folds: list[Fold]) -> Inputs:
+    made: dict[str, dict[str, str]] = {table: dict(parts) for table, parts in inputs.items()}
+    for each in folds:
+        for table, parts in each.inputs.items():
+            if table != VIEWS:
+                made.setdefault(table, {}).update(parts)
+    return made
+
+
+def _without_curves(look: Mapping[str, Any]) -> dict[str, Any]:
+    """For other programs: the figures, without what is only drawn."""
+    names = ("calibration", "intervals", "operating_point", "review_budget", "costs", "folds")
+    return {
+        name: {k: v for k, v in part.items() if k not in ("curve", "days")} if part else None
+        for name in names
+        for part in [look.get(name)]
     }
 
 

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from platform_assets.evaluation.slices import wilson
 from platform_assets.lake.atomic_files import half_written
 
 if TYPE_CHECKING:
@@ -80,7 +81,8 @@ def write_plots(
     return written
 
 
-def _titled(axes: Axes, title: str, under: str) -> None:
+def titled(axes: Axes, title: str, under: str) -> None:
+    """A title with a quiet line under it."""
     axes.set_title(title)
     axes.text(0, 1.03, under, transform=axes.transAxes, color=QUIET, fontsize=11)
 
@@ -105,7 +107,7 @@ def _precision_recall(axes: Axes, payload: Mapping[str, Any], labels: np.ndarray
              ylabel="Precision: share of alarms that are right")  # fmt: skip
     _percent(axes)
     value = payload["metrics"].get("average_precision")
-    _titled(axes, "Precision and recall" + _told(value, "average precision"), _rows_told(payload))
+    titled(axes, "Precision and recall" + _told(value, "average precision"), _rows_told(payload))
 
 
 def _roc(axes: Axes, payload: Mapping[str, Any], labels: np.ndarray, scores: np.ndarray) -> None:
@@ -118,7 +120,7 @@ def _roc(axes: Axes, payload: Mapping[str, Any], labels: np.ndarray, scores: np.
     axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="False alarms: share of negatives flagged",
              ylabel="Share of positives found")  # fmt: skip
     _percent(axes)
-    _titled(axes, "ROC curve" + _told(payload["metrics"].get("roc_auc"), "area"), _rows_told(payload))
+    titled(axes, "ROC curve" + _told(payload["metrics"].get("roc_auc"), "area"), _rows_told(payload))
 
 
 def _calibration(axes: Axes, bins: Sequence[Mapping[str, float]]) -> None:
@@ -126,7 +128,7 @@ def _calibration(axes: Axes, bins: Sequence[Mapping[str, float]]) -> None:
     empty = [b for b in bins if b["positives"] == 0 and b["mean_score"] > 0]
     scores = [b["mean_score"] for b in shown]
     rates = [b["observed"] for b in shown]
-    ranges = [_wilson(b["positives"], b["rows"]) for b in shown]
+    ranges = [wilson(b["positives"], b["rows"]) for b in shown]
     errors = [
         [max(r - low, 0) for r, (low, _) in zip(rates, ranges, strict=True)],
         [max(high - r, 0) for r, (_, high) in zip(rates, ranges, strict=True)],
@@ -147,7 +149,7 @@ def _calibration(axes: Axes, bins: Sequence[Mapping[str, float]]) -> None:
     axes.set(xlim=(bottom, 1), ylim=(bottom, 1), xlabel="Mean score of the group (log scale)",
              ylabel="Share of positives (log scale)")  # fmt: skip
     _percent(axes)
-    _titled(
+    titled(
         axes,
         "Calibration: is a score of 10% right one time in ten?",
         f"{len(bins)} groups of test rows by score; bars are 95% intervals (Wilson)",
@@ -173,7 +175,7 @@ def _score_distribution(axes: Axes, labels: np.ndarray, scores: np.ndarray) -> N
     axes.xaxis.grid(False)
     axes.set_xticks(np.linspace(0, 1, 11))
     axes.legend(loc="upper right", ncols=2)
-    _titled(
+    titled(
         axes, "Where the scores lie", "each class adds up to 100%; a pair of bars covers 5 points of score"
     )
 
@@ -196,7 +198,7 @@ def _per_day(axes: Axes, mean: float, days: Sequence[Mapping[str, Any]], k: int)
     axes.tick_params(axis="x", labelrotation=30 if len(names) > 5 else 0)
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(loc="upper right", ncols=2)
-    _titled(
+    titled(
         axes,
         f"Card precision at {k} a day: {mean:.3f}",
         f"cards found / {k}, mean over {len(days)} days; a card found leaves the later days",
@@ -213,12 +215,3 @@ def _percent(axes: Axes) -> None:
     axes.minorticks_off()
     axes.grid(color="#e5e7eb", linewidth=0.8)
     axes.set_axisbelow(True)
-
-
-def _wilson(positives: float, rows: float, z: float = 1.96) -> tuple[float, float]:
-    """Wilson's score interval of a share (Wilson 1927)."""
-    share = positives / rows
-    middle = share + z * z / (2 * rows)
-    spread = z * (share * (1 - share) / rows + z * z / (4 * rows * rows)) ** 0.5
-    scale = 1 + z * z / rows
-    return (middle - spread) / scale, (middle + spread) / scale

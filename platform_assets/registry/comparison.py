@@ -13,14 +13,15 @@ from platform_assets.lake.manifest import Manifest
 from platform_assets.registry.gates import Comparison
 from platform_assets.registry.paired_bootstrap import paired_difference
 from platform_assets.stores import Stores
-from platform_assets.vocabulary import AVAILABLE_AT, feature_table, product_table, raw_table
+from platform_assets.training.raw_columns import raw_columns
+from platform_assets.vocabulary import AVAILABLE_AT, feature_table, product_table
 
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
 
-class _Incomparable(Exception):
+class Incomparable(PlatformError):
     """Why two versions have no common ground; becomes UNKNOWN."""
 
 
@@ -44,16 +45,16 @@ def compare(
     try:
         rows, left_out = evaluation_rows(stores, repository, product, candidate, champion)
         scores = [
-            _scores(
-                stores, product, lineage, _inputs_of(stores, repository, product, lineage, candidate, rows)
+            scores_of(
+                stores, product, lineage, inputs_of(stores, repository, product, lineage, candidate, rows)
             )
             for lineage in (candidate, champion)
         ]
-    except (_Incomparable, PlatformError) as error:
+    except PlatformError as error:
         return Comparison(champion=name, unknown=f"cannot be compared with version {name}: {error}")
     entity = repository.entity(gate.entity).join_key
     found = paired_difference(
-        _codes(rows.column(entity)),
+        entity_codes(rows.column(entity)),
         rows.column(product.label.column).to_numpy(zero_copy_only=False),
         *scores,
         metric=gate.metric,
@@ -92,14 +93,14 @@ def evaluation_rows(
     moments = test.column(repository.source(product.source).event_timestamp).cast(pa.timestamp("us"))
     kept = test.filter(pc.greater(moments, pa.scalar(cut_off, pa.timestamp("us"))))
     if not kept.num_rows:
-        raise _Incomparable(
+        raise Incomparable(
             f"none of the {test.num_rows} test rows lies after both label cut-offs "
             f"({candidate['trained_as_of']} and {champion['trained_as_of']}); take a later test window"
         )
     return kept, test.num_rows - kept.num_rows
 
 
-def _inputs_of(
+def inputs_of(
     stores: Stores,
     repository: Repository,
     product: Product,
@@ -123,53 +124,19 @@ def _inputs_of(
     missing = [name for name in wanted if name not in found]
     raw = [name for name in missing if name in source.column_names]
     if raw:
-        found |= _raw_columns(stores, repository, product, candidate, rows, raw)
+        found |= raw_columns(stores, source, candidate["raw"], candidate["test_days"], rows, raw)
     for view in own:
         columns = [name for name in missing if name not in found and _holds(stores, view, own[view], name)]
         if columns:
             found |= _view_columns(stores, repository, view, own[view], candidate, rows, columns)
     absent = [name for name in wanted if name not in found]
     if absent:
-        raise _Incomparable(
+        raise Incomparable(
             f"version {lineage['version']} needs {', '.join(absent)}, which neither the evaluation rows nor "
             f"its feature views in the lake ({', '.join(f'{v} {c}' for v, c in own.items())}) hold; keep the "
             f"champion's views declared and built beside the new ones until it is replaced"
         )
     return pa.table({name: found[name] for name in wanted})
-
-
-def _raw_columns(
-    stores: Stores,
-    repository: Repository,
-    product: Product,
-    candidate: Mapping[str, Any],
-    rows: pa.Table,
-    columns: list[str],
-) -> dict[str, pa.ChunkedArray]:
-    """Raw columns of the evaluation rows, from the very raw versions the candidate was tested on."""
-    import numpy as np
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    source = repository.source(product.source)
-    table = stores.lake.table(raw_table(source.name))
-    key = list(source.primary_key)
-    parts = []
-    for day in candidate["test_days"]:
-        if day not in candidate["raw"]:
-            raise _Incomparable(f"the candidate's lineage names no raw rows of {day}")
-        path = table.path(table.version(day, candidate["raw"][day]))
-        parts.append(pq.read_table(path, columns=[*dict.fromkeys((*key, *columns))], partitioning=None))
-    position = pa.array(np.arange(rows.num_rows))
-    joined = (
-        rows.select(key)
-        .append_column("_position", position)
-        .join(pa.concat_tables(parts), key, join_type="inner")
-        .sort_by("_position")
-    )
-    if joined.num_rows != rows.num_rows:
-        raise _Incomparable(f"{rows.num_rows - joined.num_rows} evaluation rows are not in {table.name}")
-    return {name: joined.column(name) for name in columns}
 
 
 def _view_columns(
@@ -188,7 +155,7 @@ def _view_columns(
 
     view = repository.feature_views.get(view_name)
     if view is None:
-        raise _Incomparable(
+        raise Incomparable(
             f"feature view {view_name} is no longer declared; declare it until its champion is replaced"
         )
     source = repository.source(view.source)
@@ -227,7 +194,7 @@ def _built(
         reached = {d: digest for parts in manifest.inputs.values() for d, digest in parts.items()}
         if all(candidate["raw"].get(d, digest) == digest for d, digest in reached.items()):
             return manifest
-    raise _Incomparable(
+    raise Incomparable(
         f"feature view {view} version {code_version}, on which it was trained, was not built for {day} over "
         f"the candidate's raw data; keep the old view declared beside the new one until its champion is "
         f"replaced"
@@ -250,7 +217,7 @@ def _holds(stores: Stores, view: str, code_version: str, column: str) -> bool:
     return False
 
 
-def _scores(stores: Stores, product: Product, lineage: Mapping[str, Any], inputs: pa.Table) -> np.ndarray:
+def scores_of(stores: Stores, product: Product, lineage: Mapping[str, Any], inputs: pa.Table) -> np.ndarray:
     """Scores by the saved model; its files are checked against their digest before it is loaded."""
     from platform_assets.training.estimator import score
     from platform_assets.training.model_artifact import load_model
@@ -267,7 +234,7 @@ def _training_run(
     return run, table.document_of(run)
 
 
-def _codes(entities: pa.ChunkedArray) -> np.ndarray:
+def entity_codes(entities: pa.ChunkedArray) -> np.ndarray:
     """A number for each entity; rows without one count as one entity."""
     codes: np.ndarray = entities.combine_chunks().dictionary_encode("encode").indices.to_numpy()
     return codes

@@ -23,7 +23,8 @@ UNDEFINED_AT_MOST = 0.05
 class Difference:
     """metric(candidate) - metric(champion): values, one-sided bounds, or why there are none.
 
-    `lower` and `upper` together hold the difference with twice the doubt of either. `undefined` counts resamples without both classes.
+    `lower` and `upper` together hold the difference with twice the doubt of either. `undefined`
+    counts resamples without both classes.
     """
 
     candidate: float | None

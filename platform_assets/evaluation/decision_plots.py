@@ -1,0 +1,174 @@
+"""Plots of what a model decides: review budget, cost, slices, folds; one PNG a question."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from platform_assets.evaluation.plots import CONTRAST, INK, QUIET, STYLE, titled
+from platform_assets.lake.atomic_files import half_written
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+def write_decision_plots(folder: Path, payload: Mapping[str, Any]) -> list[Path]:
+    """Draw what the payload's closer look holds; a plot without figures is removed. The files written."""
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    look = payload.get("closer_look") or {"unmeasured": "none"}
+    measured = not look["unmeasured"]
+    costs = look.get("costs")
+    slices = _slices(look) if measured else []
+    plots: dict[str, tuple[bool, Callable[[Axes], None]]] = {
+        "review_budget.png": (
+            measured and bool(look["review_budget"]),
+            lambda axes: _budget(axes, look["review_budget"]),
+        ),
+        "costs.png": (measured and bool(costs) and not costs["unmeasured"], lambda axes: _costs(axes, costs)),
+        "slices.png": (bool(slices), lambda axes: _slices_drawn(axes, slices, look)),
+        "folds.png": (
+            measured and bool(look["folds"]),
+            lambda axes: _folds(axes, payload, look["folds"]),
+        ),
+    }
+    written = []
+    with rc_context(STYLE):
+        for name, (there, draw) in plots.items():
+            path = folder / name
+            if not there:
+                path.unlink(missing_ok=True)
+                continue
+            figure = Figure(figsize=(8, 5.5), layout="constrained")
+            axes = figure.add_subplot()
+            draw(axes)
+            with half_written(path) as temporary:
+                figure.savefig(temporary, format="png")
+            written.append(path)
+    return written
+
+
+def _budget(axes: Axes, budget: Mapping[str, Any]) -> None:
+    points = [each for each in budget["curve"] if each["precision"] is not None]
+    per_day = [each["per_day"] for each in points]
+    for name, color in (("precision", INK), ("recall", CONTRAST)):
+        axes.plot(per_day, [each[name] for each in points], "o-", color=color, label=name, markersize=5)
+        axes.annotate(
+            f"{budget[name]:.0%}", (budget["per_day"], budget[name]), xytext=(8, 6), color=color,
+            textcoords="offset points", fontweight="bold",
+        )  # fmt: skip
+    axes.axvline(budget["per_day"], color=QUIET, linestyle="--", linewidth=1.2)
+    axes.set(xscale="log", ylim=(0, 1.02), xlabel="Rows looked at a day (log scale)", ylabel="Share")
+    axes.set_xticks(per_day, [f"{n:,}" for n in per_day])
+    axes.tick_params(axis="x", labelrotation=45)
+    axes.minorticks_off()
+    _shares(axes)
+    axes.legend(loc="center right")
+    titled(
+        axes,
+        f"Looking at {budget['per_day']} rows a day",
+        f"{budget['found']:,} of {budget['positives']:,} positives found in {budget['stopped']:,} rows, "
+        f"{len(budget['days'])} days",
+    )
+
+
+def _costs(axes: Axes, costs: Mapping[str, Any]) -> None:
+    stopped, cost = zip(*costs["curve"], strict=True)
+    axes.plot([n + 1 for n in stopped], cost, color=INK)
+    axes.axhline(costs["cost_of_nothing"], color=QUIET, linestyle="--", linewidth=1.2)
+    axes.annotate(
+        "nothing stopped",
+        (1, costs["cost_of_nothing"]),
+        xytext=(4, 5),
+        textcoords="offset points",
+        color=QUIET,
+    )
+    axes.plot([costs["stopped"] + 1], [costs["cost"]], "o", color=CONTRAST, markersize=9, zorder=3)
+    axes.annotate(
+        f"chosen before: {costs['cost']:,.0f}", (costs["stopped"] + 1, costs["cost"]), xytext=(0, 16),
+        textcoords="offset points", color=CONTRAST, ha="center", fontweight="bold",
+    )  # fmt: skip
+    top = 1.6 * max(costs["cost_of_nothing"], costs["cost"])
+    axes.set(xscale="log", ylim=(0, top), xlabel="Rows stopped (log scale)", ylabel="Cost of all decisions")
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+    axes.minorticks_off()
+    axes.grid(color="#e5e7eb", linewidth=0.8)
+    days = costs["chosen_on"]["days"]
+    titled(
+        axes,
+        f"{costs['amount_saved']:,.0f} saved, {costs['amount_blocked']:,.0f} blocked for nothing",
+        f"threshold chosen on {days[0]} to {days[1]}; the least possible here was "
+        f"{costs['least_possible_cost']:,.0f}",
+    )
+
+
+def _slices(look: Mapping[str, Any]) -> list[dict[str, Any]]:
+    slices = look["slices"]
+    found = (slices["search"] or {}).get("found", [])
+    return [
+        *({**each, "color": INK} for each in slices["declared"] if each["positives"]),
+        *({**each, "color": CONTRAST} for each in found),
+    ]
+
+
+def _slices_drawn(axes: Axes, slices: Sequence[Mapping[str, Any]], look: Mapping[str, Any]) -> None:
+    shown = list(reversed(slices[:12]))
+    overall = look["operating_point"]["recall"]
+    for place, each in enumerate(shown):
+        low, high = each["recall_low"], each["recall_high"]
+        axes.plot([low, high], [place, place], color=each["color"], linewidth=1.8)
+        axes.plot([each["recall"]], [place], "o", color=each["color"], markersize=8)
+        axes.annotate(
+            f"{each['found']} of {each['positives']}", (high, place), xytext=(8, -4),
+            textcoords="offset points", color=QUIET, fontsize=10,
+        )  # fmt: skip
+    axes.axvline(overall, color=QUIET, linestyle="--", linewidth=1.2)
+    axes.annotate(f"all: {overall:.0%}", (overall, len(shown) - 0.45), xytext=(4, 0), color=QUIET,
+                  textcoords="offset points")  # fmt: skip
+    axes.set_yticks(range(len(shown)), [_wrapped(each["slice"]) for each in shown], fontsize=10)
+    axes.set(xlim=(0, 1.12), ylim=(-0.6, len(shown) - 0.1), xlabel="Recall: share of positives stopped")
+    axes.set_xticks([0, 0.2, 0.4, 0.6, 0.8, 1.0])
+    _shares(axes, x=True)
+    search = look["slices"]["search"]
+    under = "blue: declared"
+    if search:
+        under += (
+            f"; orange: found among {search['judged']:,} judged, false discovery rate "
+            f"{search['false_discovery_rate']:.0%}"
+        )
+    titled(axes, "Where more is missed", under + "; bars are 95% intervals (Wilson)")
+
+
+def _folds(axes: Axes, payload: Mapping[str, Any], folds: Mapping[str, Any]) -> None:
+    this = payload["test_days"]
+    names = [*(fold["test_days"][0] for fold in folds["splits"]), this[0] if this else "this one"]
+    colors = (INK, CONTRAST, "#0f766e", "#7c3aed")
+    for (name, told), color in zip(folds["with_this_one"].items(), colors, strict=False):
+        values = [*(fold["metrics"].get(name) for fold in folds["splits"]), payload["metrics"].get(name)]
+        places = [n for n, value in enumerate(values) if value is not None]
+        axes.plot(places, [values[n] for n in places], "o-", color=color, markersize=7)
+        if told["mean"] is None:
+            continue
+        spread = f" ± {told['deviation']:.3f}" if told["deviation"] is not None else ""
+        axes.annotate(
+            f"{name}: {told['mean']:.3f}{spread}", (0, values[places[0]]), xytext=(0, 10), color=color,
+            textcoords="offset points", fontweight="bold", fontsize=11,
+        )  # fmt: skip
+    axes.set_xticks(range(len(names)), [f"{name}\nthis model" if n == len(names) - 1 else name
+                                        for n, name in enumerate(names)])  # fmt: skip
+    axes.set(ylim=(0, 1.05), xlim=(-0.25, len(names) - 0.75), xlabel="First test day", ylabel="Metric")
+    axes.grid(color="#e5e7eb", linewidth=0.8)
+    titled(axes, "Does it hold over time?", "the same training on earlier splits; mean ± standard deviation")
+
+
+def _wrapped(name: str) -> str:
+    return name.replace(" and ", "\nand ")
+
+
+def _shares(axes: Axes, *, x: bool = False) -> None:
+    (axes.xaxis if x else axes.yaxis).set_major_formatter(lambda value, _: f"{value * 100:g}%")
+    axes.grid(color="#e5e7eb", linewidth=0.8)
+    axes.set_axisbelow(True)
