@@ -179,7 +179,12 @@ def _costs(
     amounts = _amounts(declared.amount, _values(rows, outside, declared.amount))
     try:
         chosen = [
-            (label_values(product, fold.rows)[known], fold.scores[known], amount[known], fold.split.test)
+            (
+                label_values(product, fold.rows)[known],
+                fold.scores[known],
+                amount[known],
+                days_of(repository, product, fold.rows)[known],
+            )
             for fold, columns in folds
             if fold.rows is not None and fold.scores is not None
             for known in [known_then(product, repository, fold.rows, trained_as_of)]
@@ -203,7 +208,11 @@ def _costs(
     return {
         "unmeasured": None,
         **outcome(labels, scores, amounts, declared, threshold),
-        "chosen_on": {"rows": len(earlier_labels), "positives": positives, "days": _span(chosen)},
+        "chosen_on": {
+            "rows": len(earlier_labels),
+            "positives": positives,
+            "days": [str(min(part[3].min() for part in chosen)), str(max(part[3].max() for part in chosen))],
+        },
         "least_possible_cost": float(cost[best]),
         "curve": [
             [int(np.count_nonzero(scores >= thresholds[n])), float(cost[n])]
@@ -217,11 +226,6 @@ def _spread(length: int) -> list[int]:
     import numpy as np
 
     return [int(n) for n in np.unique(np.geomspace(1, length, COST_POINTS).astype(int) - 1)]
-
-
-def _span(chosen: Sequence[tuple[Any, Any, Any, Sequence[str]]]) -> list[str]:
-    days = sorted({day for part in chosen for day in part[3]})
-    return [days[0], days[-1]]
 
 
 def _amounts(column: str, values: np.ndarray) -> np.ndarray:

@@ -20,14 +20,15 @@ def write_decision_plots(folder: Path, payload: Mapping[str, Any]) -> list[Path]
 
     look = payload.get("closer_look") or {"unmeasured": "none"}
     measured = not look["unmeasured"]
-    costs = look.get("costs")
+    costs = look.get("costs") or {}
+    costs = {} if costs.get("unmeasured") else costs
     slices = _slices(look) if measured else []
     plots: dict[str, tuple[bool, Callable[[Axes], None]]] = {
         "review_budget.png": (
             measured and bool(look["review_budget"]),
             lambda axes: _budget(axes, look["review_budget"]),
         ),
-        "costs.png": (measured and bool(costs) and not costs["unmeasured"], lambda axes: _costs(axes, costs)),
+        "costs.png": (measured and bool(costs), lambda axes: _costs(axes, costs)),
         "slices.png": (bool(slices), lambda axes: _slices_drawn(axes, slices, look)),
         "folds.png": (
             measured and bool(look["folds"]),
@@ -41,7 +42,8 @@ def write_decision_plots(folder: Path, payload: Mapping[str, Any]) -> list[Path]
             if not there:
                 path.unlink(missing_ok=True)
                 continue
-            figure = Figure(figsize=(8, 5.5), layout="constrained")
+            # names of slices are long, and a meeting reads them from afar
+            figure = Figure(figsize=(13, 6.5) if name == "slices.png" else (8, 5.5), layout="constrained")
             axes = figure.add_subplot()
             draw(axes)
             with half_written(path) as temporary:
@@ -87,7 +89,7 @@ def _costs(axes: Axes, costs: Mapping[str, Any]) -> None:
     )
     axes.plot([costs["stopped"] + 1], [costs["cost"]], "o", color=CONTRAST, markersize=9, zorder=3)
     axes.annotate(
-        f"chosen before: {costs['cost']:,.0f}", (costs["stopped"] + 1, costs["cost"]), xytext=(0, 16),
+        f"chosen before: {costs['cost']:,.0f}", (costs["stopped"] + 1, costs["cost"]), xytext=(0, -24),
         textcoords="offset points", color=CONTRAST, ha="center", fontweight="bold",
     )  # fmt: skip
     top = 1.6 * max(costs["cost_of_nothing"], costs["cost"])
@@ -128,7 +130,7 @@ def _slices_drawn(axes: Axes, slices: Sequence[Mapping[str, Any]], look: Mapping
     axes.axvline(overall, color=QUIET, linestyle="--", linewidth=1.2)
     axes.annotate(f"all: {overall:.0%}", (overall, len(shown) - 0.45), xytext=(4, 0), color=QUIET,
                   textcoords="offset points")  # fmt: skip
-    axes.set_yticks(range(len(shown)), [_wrapped(each["slice"]) for each in shown], fontsize=10)
+    axes.set_yticks(range(len(shown)), [each["slice"] for each in shown], fontsize=11)
     axes.set(xlim=(0, 1.12), ylim=(-0.6, len(shown) - 0.1), xlabel="Recall: share of positives stopped")
     axes.set_xticks([0, 0.2, 0.4, 0.6, 0.8, 1.0])
     _shares(axes, x=True)
@@ -162,10 +164,6 @@ def _folds(axes: Axes, payload: Mapping[str, Any], folds: Mapping[str, Any]) -> 
     axes.set(ylim=(0, 1.05), xlim=(-0.25, len(names) - 0.75), xlabel="First test day", ylabel="Metric")
     axes.grid(color="#e5e7eb", linewidth=0.8)
     titled(axes, "Does it hold over time?", "the same training on earlier splits; mean ± standard deviation")
-
-
-def _wrapped(name: str) -> str:
-    return name.replace(" and ", "\nand ")
 
 
 def _shares(axes: Axes, *, x: bool = False) -> None:

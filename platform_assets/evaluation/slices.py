@@ -90,7 +90,7 @@ def worst_slices(
     total, hit = int(positive.sum()), int(found_rows.sum())
     candidates: list[tuple[tuple[tuple[int, int], ...], int, int, int]] = []
     searched = 0
-    groups = [(n,) for n in range(len(conditions))]
+    groups: list[tuple[int, ...]] = [(n,) for n in range(len(conditions))]
     if search.depth == 2:
         groups += list(itertools.combinations(range(len(conditions)), 2))
     for group in groups:

@@ -11,11 +11,14 @@ from platform_assets.registry.paired_bootstrap import Difference
 from platform_assets.registry.version_comparison import VersionComparison
 
 PAGE_STYLE = """
-body { font: 15px/1.45 system-ui, sans-serif; color: #1b1f24; margin: 2rem auto; max-width: 62rem; padding: 0 1rem }
+body { font: 15px/1.45 system-ui, sans-serif; color: #1b1f24 }
+body { margin: 2rem auto; max-width: 62rem; padding: 0 1rem }
 h1 { font-size: 1.4rem; margin-bottom: .2rem } h2 { font-size: 1.05rem; margin: 2rem 0 .4rem }
 p { color: #57606a; margin: .2rem 0 1rem } img { max-width: 100% }
-.verdict { font-size: 1.05rem; color: #1b1f24; background: #eaeef2; padding: .6rem .9rem; border-radius: .4rem }
-table { border-collapse: collapse; width: 100% } th, td { text-align: left; padding: .35rem .6rem; vertical-align: top }
+.verdict { font-size: 1.05rem; color: #1b1f24; background: #eaeef2 }
+.verdict { padding: .6rem .9rem; border-radius: .4rem }
+table { border-collapse: collapse; width: 100% }
+th, td { text-align: left; padding: .35rem .6rem; vertical-align: top }
 th { border-bottom: 2px solid #d0d7de } td { border-bottom: 1px solid #eaeef2; overflow-wrap: anywhere }
 td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap }
 """
@@ -52,9 +55,9 @@ def comparison_page(found: VersionComparison) -> str:
         rows += [(name, f"{x:.5f}", f"{y:.5f}", "") for name, (x, y) in found.calibration.items()]
         parts += [
             "<h2>Figures</h2>",
-            f"<p>{found.rows:,} rows that neither was trained on ({found.positives:,} positive; {found.left_out:,} "
-            "test rows lay before a label cut-off). Differences are second minus first, 95 % interval by entity "
-            "bootstrap.</p>",
+            f"<p>{found.rows:,} rows that neither was trained on ({found.positives:,} positive; "
+            f"{found.left_out:,} test rows lay before a label cut-off). Differences are second minus first, "
+            f"95 % interval by entity bootstrap.</p>",
             _table(("", a, b, "difference"), rows, numbers=True),
         ]
     if found.curves[0]:
