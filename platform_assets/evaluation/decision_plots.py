@@ -12,6 +12,8 @@ from platform_assets.lake.atomic_files import half_written
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+SLICES_DRAWN = 12
+
 
 def write_decision_plots(folder: Path, payload: Mapping[str, Any]) -> list[Path]:
     """Draw what the payload's closer look holds; a plot without figures is removed. The files written."""
@@ -42,8 +44,8 @@ def write_decision_plots(folder: Path, payload: Mapping[str, Any]) -> list[Path]
             if not there:
                 path.unlink(missing_ok=True)
                 continue
-            # names of slices are long, and a meeting reads them from afar
-            figure = Figure(figsize=(13, 6.5) if name == "slices.png" else (8, 5.5), layout="constrained")
+            size = (10, 2.2 + 0.62 * len(slices[:SLICES_DRAWN])) if name == "slices.png" else (8, 5.5)
+            figure = Figure(figsize=size, layout="constrained")
             axes = figure.add_subplot()
             draw(axes)
             with half_written(path) as temporary:
@@ -117,31 +119,32 @@ def _slices(look: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _slices_drawn(axes: Axes, slices: Sequence[Mapping[str, Any]], look: Mapping[str, Any]) -> None:
-    shown = list(reversed(slices[:12]))
+    shown = list(reversed(slices[:SLICES_DRAWN]))
     overall = look["operating_point"]["recall"]
+    axes.axvline(overall, color=QUIET, linestyle="--", linewidth=1.2)
+    axes.annotate(f"all: {overall:.0%}", (overall, len(shown) - 0.35), xytext=(4, 0), color=QUIET,
+                  textcoords="offset points")  # fmt: skip
     for place, each in enumerate(shown):
         low, high = each["recall_low"], each["recall_high"]
         axes.plot([low, high], [place, place], color=each["color"], linewidth=1.8)
         axes.plot([each["recall"]], [place], "o", color=each["color"], markersize=8)
-        axes.annotate(
-            f"{each['found']} of {each['positives']}", (high, place), xytext=(8, -4),
-            textcoords="offset points", color=QUIET, fontsize=10,
-        )  # fmt: skip
-    axes.axvline(overall, color=QUIET, linestyle="--", linewidth=1.2)
-    axes.annotate(f"all: {overall:.0%}", (overall, len(shown) - 0.45), xytext=(4, 0), color=QUIET,
-                  textcoords="offset points")  # fmt: skip
-    axes.set_yticks(range(len(shown)), [each["slice"] for each in shown], fontsize=11)
-    axes.set(xlim=(0, 1.12), ylim=(-0.6, len(shown) - 0.1), xlabel="Recall: share of positives stopped")
+        # above the bar rather than beside the axis: names are long
+        axes.text(0.01, place + 0.24, each["slice"], fontsize=10)
+        axes.text(
+            1.01, place, f"{each['found']} of {each['positives']}", color=QUIET, fontsize=10, va="center"
+        )
+    axes.set_yticks([])
+    axes.set(xlim=(0, 1.13), ylim=(-0.5, len(shown) - 0.1), xlabel="Recall: share of positives stopped")
     axes.set_xticks([0, 0.2, 0.4, 0.6, 0.8, 1.0])
-    _shares(axes, x=True)
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value * 100:g}%")
+    axes.grid(axis="x", color="#e5e7eb", linewidth=0.8)
+    axes.set_axisbelow(True)
     search = look["slices"]["search"]
     under = "blue: declared"
     if search:
-        under += (
-            f"; orange: found among {search['judged']:,} judged, false discovery rate "
-            f"{search['false_discovery_rate']:.0%}"
-        )
-    titled(axes, "Where more is missed", under + "; bars are 95% intervals (Wilson)")
+        rate = search["false_discovery_rate"]
+        under += f"; orange: found among {search['judged']:,} judged ({rate:.0%} false discoveries)"
+    titled(axes, "Where more is missed", under + "; bars: 95% intervals")
 
 
 def _folds(axes: Axes, payload: Mapping[str, Any], folds: Mapping[str, Any]) -> None:
@@ -166,7 +169,7 @@ def _folds(axes: Axes, payload: Mapping[str, Any], folds: Mapping[str, Any]) -> 
     titled(axes, "Does it hold over time?", "the same training on earlier splits; mean ± standard deviation")
 
 
-def _shares(axes: Axes, *, x: bool = False) -> None:
-    (axes.xaxis if x else axes.yaxis).set_major_formatter(lambda value, _: f"{value * 100:g}%")
+def _shares(axes: Axes) -> None:
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value * 100:g}%")
     axes.grid(color="#e5e7eb", linewidth=0.8)
     axes.set_axisbelow(True)
