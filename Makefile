@@ -51,6 +51,8 @@ bench: install
 	@$(BIN)/python benchmarks/feature_speed.py
 	@$(BIN)/python benchmarks/load_time.py
 	@$(BIN)/python benchmarks/chain_overhead.py
+	@$(BIN)/python benchmarks/second_run.py
+	@$(BIN)/python benchmarks/new_day.py
 	@$(BIN)/python benchmarks/contract_large_day.py
 
 mutants: install
