@@ -167,3 +167,61 @@ def test_what_cannot_be_measured_is_none_with_a_reason(labels, scores, reason: s
     assert roc_auc(y, p) is None
     assert average_precision(y, p) is None
     assert card_precision(ones, ones, y, p, 1) is None
+
+
+# -- every declared kind, as a report asks for them
+
+
+def test_every_kind_is_computed_by_its_own_name(evaluated) -> None:
+    from sklearn.metrics import average_precision_score, roc_auc_score
+
+    from platform_assets.evaluation.metrics import evaluate_metrics, label_values
+
+    shop, *_ = evaluated
+    rows = shop.table("training_set").read(["2024-01-01_2_1_2"]).slice(0, 400)
+    scores = np.random.default_rng(5).random(400).round(2)
+    labels = label_values(shop.product, rows)
+    found = evaluate_metrics(shop.product, shop.repository, rows, scores)
+    days = rows.column("at").to_numpy().astype("datetime64[D]")
+    by_day = card_precision_days(days, rows.column("buyer_id").to_numpy(), labels, scores, 5)
+    assert found == {
+        "roc_auc": pytest.approx(roc_auc_score(labels, scores)),
+        "average_precision": pytest.approx(average_precision_score(labels, scores)),
+        "card_precision_5": pytest.approx(np.mean([day.precision for day in by_day])),
+    }
+    assert len({*found.values()}) == 3
+    assert len(by_day) > 1
+
+
+def test_labels_that_are_booleans_or_missing(shop) -> None:
+    import pyarrow as pa
+
+    from platform_assets.evaluation.metrics import label_values
+
+    found = label_values(shop.product, pa.table({"returned": [True, None, False]}))
+    assert found[[0, 2]].tolist() == [1.0, 0.0]
+    assert np.isnan(found[1])
+    assert label_values(shop.product, pa.table({"returned": [1, 0]})).tolist() == [1.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("labels", "scores", "reason"),
+    [
+        ([0, 1], [0.5], "2 labels, but 1 scores"),
+        ([0], [0.5, 0.2], "1 labels, but 2 scores"),
+        ([], [], "there are no test rows"),
+        ([0, 1], [0.5, np.inf], "1 of 2 scores are missing or infinite"),
+        ([0, 1, 2, 3, 4, 5, 6], [0.5] * 7, "labels must be 0 or 1; they hold 0, 1, 2, 3, 4"),
+        ([1, 1], [0.5, 0.2], "all 2 test rows have label 1; one class only"),
+        ([0, 0, 0], [0.5, 0.2, 0.1], "all 3 test rows have label 0; one class only"),
+        ([0, 1], [0.5, 0.2], None),
+    ],
+)
+def test_reasons_word_by_word(labels, scores, reason) -> None:
+    assert reason_unmeasured(np.array(labels, float), np.array(scores, float)) == reason
+
+
+def test_a_single_day_and_card_and_no_rows() -> None:
+    assert card_precision_days(*(np.array([]) for _ in range(4)), 3) == []
+    (only,) = card_precision_days(np.array([1]), np.array([7]), np.array([1]), np.array([0.5]), 2)
+    assert (only.cards, only.compromised, only.inspected, only.detected, only.precision) == (1, 1, 1, 1, 0.5)

@@ -137,3 +137,51 @@ def test_writers_at_once_make_one_chain(tmp_path: Path) -> None:
         thread.join()
     assert len(ledger.verified()) == 40
     assert ledger.head == (40, ledger.verified()[-1].hash)
+
+
+# -- the rest of what the store promises
+
+
+def test_partitions_of_a_subject_and_the_whole_is_its_own(tmp_path: Path) -> None:
+    store = EvidenceStore(tmp_path)
+    assert store.partitions("contract", "raw/a") == []
+    for day in ("2026-01-02", "2026-01-01", ""):
+        store.record(Evidence("contract", "raw/a", Verdict.PASSED, "fine", {"raw": "1"}, partition=day))
+    assert store.partitions("contract", "raw/a") == ["2026-01-01", "2026-01-02", "_"]
+    assert store.latest("contract", "raw/a") is not None
+    assert store.latest("contract", "raw/a", "2026-01-03") is None
+    assert store.partitions("contract", "raw/b") == store.partitions("drift", "raw/a") == []
+    assert (tmp_path / "contract/raw/a/2026-01-01/000001.json").exists()
+
+
+def test_mismatch_names_what_differs_in_either() -> None:
+    evidence = Evidence("k", "s", Verdict.PASSED, "r", {"a": "1", "b": "2", "c": "3"})
+    assert evidence.mismatch({"a": "1", "b": "0", "d": "4"}) == ["b", "c", "d"]
+    assert evidence.mismatch({"a": "1", "b": "9", "c": "3"}) == ["b"]
+    assert evidence.mismatch(dict(evidence.versions)) == []
+    assert len(evidence.id) == 16
+
+
+def test_a_finding_that_comes_back_is_recorded_again(tmp_path: Path) -> None:
+    store = EvidenceStore(tmp_path)
+    red = Evidence("drift", "s", Verdict.FAILED, "red", {})
+    green = Evidence("drift", "s", Verdict.PASSED, "green", {})
+    for each in (red, green, green, red, red):
+        store.record(each)
+    assert [e.verdict for e in store.history("drift", "s")] == [
+        Verdict.FAILED,
+        Verdict.PASSED,
+        Verdict.FAILED,
+    ]
+
+
+def test_evidence_files_are_the_same_bytes_for_the_same_finding(tmp_path: Path) -> None:
+    evidence = Evidence(
+        "k", "s", Verdict.PASSED, "r", {"b": "2", "a": "1"}, created_at="2026-01-01T00:00:00Z"
+    )
+    EvidenceStore(tmp_path).record(evidence)
+    text = (tmp_path / "k/s/_/000001.json").read_text()
+    assert text.startswith('{\n "created_at": "2026-01-01T00:00:00Z",\n "kind": "k",')
+    assert text.index('"a"') < text.index('"b"')
+    with pytest.raises(AttributeError):
+        evidence.verdict = Verdict.FAILED  # type: ignore[misc]

@@ -166,3 +166,57 @@ def test_columns_become_numbers(column: pa.Array, expected: list[float]) -> None
 def test_columns_that_cannot_be_measured(column: pa.Array, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         numbers(column)
+
+
+# -- which bin a value falls into, counted by hand
+
+
+def test_a_value_on_an_edge_belongs_to_the_bin_below_and_missing_ones_to_the_last() -> None:
+    from platform_assets.monitoring.psi import _counted
+
+    counted = _counted(np.array([1.0, 2.0, 2.5, 3.0, 9.0, math.nan, math.nan]), (2.0, 3.0))
+    assert counted == (2, 2, 1, 2)
+    assert _counted(np.array([math.nan]), ()) == (0, 1)
+    assert _counted(np.array([]), (1.0,)) == (0, 0, 0)
+
+
+def test_the_document_holds_shares_of_all_rows() -> None:
+    document = Bins(edges=(2.0,), counts=(1, 2, 1)).to_document()
+    assert document == {"edges": [2.0], "counts": [1, 2, 1], "shares": [0.25, 0.5, 0.25], "rows": 4}
+    assert Bins((), (0, 0)).to_document() == {"edges": [], "counts": [0, 0], "shares": [0.0, 0.0], "rows": 0}
+    assert Bins.from_document(document) == Bins((2.0,), (1, 2, 1))
+
+
+def test_what_holds_exactly_its_share_gets_a_bin_of_its_own() -> None:
+    ten = np.array([1.0, 2, 3, 4, 5, 6, 7, 8, 9, 10])  # each holds exactly a tenth
+    edges = freeze(ten, bins=10).edges
+    assert set(ten) <= set(edges)
+    assert {np.nextafter(v, -np.inf) for v in ten} <= set(edges)
+    hundredth = freeze(np.arange(100.0), bins=10).edges
+    assert not any(np.nextafter(v, -np.inf) in hundredth for v in np.arange(100.0))
+
+
+def test_quantiles_are_ranks_rounded_up() -> None:
+    assert freeze(np.arange(1.0, 8.0), bins=2).edges == (4.0,)  # the fourth of seven is the first with half
+    assert freeze(np.arange(1.0, 9.0), bins=2).edges == (4.0,)
+    assert freeze(np.array([3.0, 1.0, 2.0]), bins=3).counts[-1] == 0
+
+
+def test_index_with_missing_rows_on_both_sides() -> None:
+    reference = Bins(edges=(0.0,), counts=(5, 3, 2))
+    current = np.array([-1.0, 1.0, 1.0, math.nan])
+    expected = sum((a - e) * math.log(a / e) for a, e in ((0.25, 0.5), (0.5, 0.3), (0.25, 0.2)))
+    assert population_stability_index(reference, current) == pytest.approx(expected, abs=1e-15)
+    assert math.isnan(population_stability_index(Bins((), (0, 0)), current))
+    assert math.isnan(population_stability_index(reference, np.array([])))
+
+
+def test_numbers_of_every_kind() -> None:
+    assert numbers(pa.array([True, False, None])).tolist()[:2] == [1.0, 0.0]
+    assert numbers(pa.array([0, 1], pa.timestamp("s"))).tolist() == [0.0, 1e6]
+    assert numbers(pa.array([1], pa.date32())).tolist() == [86_400e6]
+    assert numbers(pa.chunked_array([[1], [2]])).tolist() == [1.0, 2.0]
+    with pytest.raises(ValueError, match="holds string"):
+        numbers(pa.array(["a"]))
+    with pytest.raises(ValueError, match="holds 2 infinite values of 3"):
+        numbers(pa.array([math.inf, -math.inf, 0.0]))

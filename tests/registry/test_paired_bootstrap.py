@@ -113,3 +113,67 @@ def test_sixty_thousand_rows_cost_a_few_cpu_seconds():
     before = time.process_time()
     paired_difference(entities, labels, good, bad, metric="average_precision", **SETTINGS)
     assert time.process_time() - before < 3
+
+
+def test_undefined_draws_are_counted_and_too_many_give_no_bound() -> None:
+    labels = np.array([1.0, 0.0, 0.0, 0.0])
+    scores = np.array([0.9, 0.1, 0.2, 0.3])
+    few = paired_difference(
+        np.arange(4), labels, scores, scores, metric="roc_auc", confidence=0.9, resamples=200
+    )
+    assert few.lower is None
+    assert (few.candidate, few.champion, few.entities) == (1.0, 1.0, 4)
+    assert f"{few.undefined} of 200 resamples of 4 entities hold one class only" == few.unknown
+    # a positive is missing in (3/4)^4 of the draws, about 63; every row negative or positive alike
+    assert 40 < few.undefined < 90
+
+
+def test_both_values_and_both_bounds_are_told_in_order() -> None:
+    entities, labels, good, bad = population()
+    found = paired_difference(entities, labels, bad, good, metric="roc_auc", **SETTINGS)
+    assert found.candidate == pytest.approx(roc_auc_score(labels, bad))
+    assert found.champion == pytest.approx(roc_auc_score(labels, good))
+    assert found.lower < found.candidate - found.champion < found.upper < 0
+    assert found.undefined == 0
+    again = paired_difference(entities, labels, bad, good, metric="roc_auc", **SETTINGS, seed=7)
+    assert again.lower != found.lower, "another seed draws otherwise"
+
+
+def test_nothing_to_compare_says_so() -> None:
+    empty = np.array([])
+    none = paired_difference(empty, empty, empty, empty, metric="roc_auc", **SETTINGS)
+    assert (none.unknown, none.entities, none.lower) == ("there are no rows to compare on", 0, None)
+    ones = np.ones(3)
+    one = paired_difference(np.arange(3), ones, ones, ones, metric="roc_auc", **SETTINGS)
+    assert one.unknown == "roc_auc needs both classes among the 3 rows"
+    assert (one.candidate, one.champion, one.lower, one.entities) == (None, None, None, 3)
+
+
+def test_the_bound_is_the_quantile_of_the_draws() -> None:
+    """The same draws by hand."""
+    from platform_assets.registry.paired_bootstrap import SEED
+
+    entities, labels, good, bad = population(rows=600, entities=60)
+    found = paired_difference(
+        entities, labels, bad, good, metric="average_precision", confidence=0.9, resamples=80
+    )
+    generator, differences = np.random.default_rng(SEED), []
+    for _ in range(80):
+        drawn = generator.integers(0, 60, 60)
+        times = np.bincount(drawn, minlength=60)[np.unique(entities, return_inverse=True)[1]]
+        differences.append(
+            average_precision_score(labels, bad, sample_weight=times)
+            - average_precision_score(labels, good, sample_weight=times)
+        )
+    ordered = np.sort(differences)
+    assert found.lower == pytest.approx(ordered[7], abs=1e-9)
+    assert found.upper == pytest.approx(ordered[72], abs=1e-9)
+
+
+def test_one_class_has_no_metric() -> None:
+    ranked = Ranked.by(np.array([0.1, 0.2]), np.array([1.0, 1.0]))
+    assert np.isnan(weighted_roc_auc(ranked, np.ones(2)))
+    assert weighted_average_precision(ranked, np.ones(2)) == 1.0
+    assert np.isnan(weighted_average_precision(ranked, np.zeros(2)))
+    negatives = Ranked.by(np.array([0.1, 0.2]), np.array([0.0, 0.0]))
+    assert np.isnan(weighted_roc_auc(negatives, np.ones(2)))
