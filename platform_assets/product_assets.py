@@ -10,9 +10,6 @@ import dagster as dg
 from platform_assets import asset_keys, vocabulary
 from platform_assets.declaration.compute import Compute
 from platform_assets.declaration.product import Product
-from platform_assets.errors import Blocked
-from platform_assets.lake.manifest import Manifest
-from platform_assets.stores import Stores
 
 
 def product_asset(
@@ -44,11 +41,3 @@ def product_asset(
         **others,
     )
     return decorator
-
-
-def newest(stores: Stores, product: Product, noun: str) -> Manifest:
-    """The newest manifest among a product table's partitions; Blocked when there is none."""
-    manifests = stores.lake.table(vocabulary.product_table(product.name, noun)).current().values()
-    if not manifests:
-        raise Blocked(f"{product.name}: there is no {noun} yet; materialize {product.name}/{noun} first")
-    return max(manifests, key=lambda manifest: (manifest.created_at, manifest.partition))

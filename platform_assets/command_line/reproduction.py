@@ -21,17 +21,14 @@ def add_parser(commands: Any) -> None:
 
 def reproduce_version(arguments: argparse.Namespace) -> int:
     """0 when predictions are identical, 1 with what differs."""
-    from platform_assets.product_assets import newest
+    from platform_assets.registry.model_versions import candidate_version
     from platform_assets.training.reproduce import reproduce
 
     home = environment().home
     prepare(home)
     product, repository, _ = find_product(arguments.product)
     stores = Stores.at(home)
-    version = arguments.version
-    if version is None:
-        manifest = newest(stores, product, "registered_model")
-        version = str(stores.lake.table(manifest.table).document_of(manifest)["version"])
+    version = arguments.version or candidate_version(stores, product)
     result = reproduce(stores, repository, product, version)
     print(result.summary())
     return 0 if result.identical else 1

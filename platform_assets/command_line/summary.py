@@ -9,6 +9,7 @@ from platform_assets.automation.plan import Work
 from platform_assets.declaration.product import Product
 from platform_assets.declaration.repository import Repository
 from platform_assets.stores import Stores
+from platform_assets.training.present_split import present_split_id
 
 LINE = "-" * 78
 
@@ -57,10 +58,12 @@ def print_summary(
 
 def _newest(stores: Stores, product: Product, noun: str) -> Mapping[str, object] | None:
     table = stores.lake.table(vocabulary.product_table(product.name, noun))
-    manifests = table.current().values()
+    manifests = table.current()
     if not manifests:
         return None
-    return table.document_of(max(manifests, key=lambda m: (m.created_at, m.partition)))
+    # of the present split; while that was not built, of the one written last
+    written_last = max(manifests.values(), key=lambda m: (m.created_at, m.partition))
+    return table.document_of(manifests.get(present_split_id(stores, product), written_last))
 
 
 def _print_model(stores: Stores, product: Product) -> None:

@@ -7,7 +7,7 @@ import dagster as dg
 from platform_assets import asset_keys, events, vocabulary
 from platform_assets.declaration.product import Product
 from platform_assets.declaration.repository import Repository
-from platform_assets.product_assets import newest, product_asset
+from platform_assets.product_assets import product_asset
 from platform_assets.resources import PlatformResource
 
 MEASURED_CHECK = "metrics_measured"
@@ -41,6 +41,7 @@ def evaluation_report_asset(repository: Repository, product: Product) -> dg.Asse
             fold_rows,
             slice_rows,
         )
+        from platform_assets.training.present_split import present
 
         started = time.perf_counter()
         stores = platform.stores()
@@ -48,8 +49,8 @@ def evaluation_report_asset(repository: Repository, product: Product) -> dg.Asse
             stores,
             repository,
             product,
-            newest(stores, product, "training_set"),
-            newest(stores, product, "training_run"),
+            present(stores, product, "training_set"),
+            present(stores, product, "training_run"),
             cause=f"run {context.run_id}",
             run_id=context.run_id,
         )

@@ -12,6 +12,7 @@ from platform_assets.lake.atomic_files import exclusive_lock
 from platform_assets.lake.digest import digest_of_digests
 from platform_assets.lake.manifest import Manifest
 from platform_assets.stores import Stores
+from platform_assets.training.present_split import present_split_id
 from platform_assets.vocabulary import product_table, raw_table
 
 REGISTRATION_VERSION = "1"
@@ -39,7 +40,7 @@ def register(
     """
     from platform_assets.raw.contract import contract_version
 
-    split_id = _present_split(stores, product)
+    split_id = present_split_id(stores, product)
     sets = stores.lake.table(product_table(product.name, "training_set"))
     runs = stores.lake.table(product_table(product.name, "training_run"))
     training_set, run = sets.manifest(split_id), runs.manifest(split_id)
@@ -115,24 +116,13 @@ def candidate_manifest(stores: Stores, product: Product) -> Manifest | None:
     current = stores.lake.table(product_table(product.name, "registered_model")).current()
     if not current:
         return None
-    present = current.get(_present_split(stores, product))
+    present = current.get(present_split_id(stores, product))
     return present or max(current.values(), key=lambda m: (m.created_at, m.partition))
 
 
 def model_path(stores: Stores, lineage: dict[str, Any]) -> Path:
     """The saved model's folder."""
     return stores.home.root / str(lineage["artifact_path"])
-
-
-def _present_split(stores: Stores, product: Product) -> str:
-    from platform_assets.training.split import resolve_split
-
-    days = stores.lake.table(raw_table(product.source)).partitions()
-    if not days:
-        raise Blocked(
-            f"product {product.name}: {raw_table(product.source)} holds no day; take raw data in first"
-        )
-    return resolve_split(product.split, max(days)).id
 
 
 def _version(stores: Stores, product: Product, run: Manifest, model_digest: str) -> str:

@@ -8,11 +8,13 @@ import dagster as dg
 from platform_assets import asset_keys, events, vocabulary
 from platform_assets.declaration.product import Product
 from platform_assets.declaration.repository import Repository
-from platform_assets.product_assets import newest, product_asset
+from platform_assets.product_assets import product_asset
 from platform_assets.resources import PlatformResource
 
 LEAKAGE_CHECK = "leakage"
 EQUALITY_CHECK = "feature_equality"
+# what the web UI has a picture for
+KINDS = {"sklearn": "scikitlearn", "lightgbm": "lightgbm", "xgboost": "xgboost"}
 
 
 def training_set_asset(repository: Repository, product: Product) -> dg.AssetsDefinition:
@@ -91,16 +93,17 @@ def training_run_asset(repository: Repository, product: Product) -> dg.AssetsDef
         product,
         "training_run",
         description=f"{product.estimator.path} fitted on the training rows; one MLflow run an attempt.",
-        kinds={"mlflow", "scikitlearn"},
+        kinds={"mlflow", KINDS.get(product.estimator.path.partition(".")[0], "python")},
         code_version=product.estimator_version,
         deps=[asset_keys.product_key(product, "training_set")],
     )
     def training_run(context: dg.AssetExecutionContext, platform: PlatformResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
+        from platform_assets.training.present_split import present
         from platform_assets.training.training_run import train
 
         started = time.perf_counter()
         stores = platform.stores()
-        rows = newest(stores, product, "training_set")
+        rows = present(stores, product, "training_set")
         manifest = train(
             stores, repository, product, rows, cause=f"run {context.run_id}", run_id=context.run_id
         )
