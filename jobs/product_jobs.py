@@ -39,7 +39,7 @@ def product_jobs(repository: Repository, product: Product) -> Jobs:
 
 
 class ReproduceConfig(dg.Config):
-    """Which registered version to rebuild; empty: the newest."""
+    """Which registered version to rebuild; empty: the present split's."""
 
     version: str = ""
 
@@ -51,14 +51,11 @@ def reproduce_job(repository: Repository, product: Product) -> dg.JobDefinition:
     def reproduce_version(
         context: dg.OpExecutionContext, config: ReproduceConfig, platform: PlatformResource
     ) -> None:
-        from platform_assets.product_assets import newest
+        from platform_assets.registry.model_versions import candidate_version
         from platform_assets.training.reproduce import reproduce
 
         stores = platform.stores()
-        version = config.version
-        if not version:
-            manifest = newest(stores, product, "registered_model")
-            version = str(stores.lake.table(manifest.table).document_of(manifest)["version"])
+        version = config.version or candidate_version(stores, product)
         result = reproduce(stores, repository, product, version)
         context.log.info(result.summary())
         if not result.identical:

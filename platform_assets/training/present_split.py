@@ -30,6 +30,7 @@ def present(stores: Stores, product: Product, noun: str) -> Manifest:
     manifest = stores.lake.table(product_table(product.name, noun)).manifest(split_id)
     if manifest is None:
         raise Blocked(
-            f"{product.name}: there is no {noun} of split {split_id} yet; materialize {product.name}/{noun} first"
+            f"{product.name}: there is no {noun} of split {split_id} yet; materialize "
+            f"{product.name}/{noun} first"
         )
     return manifest
