@@ -126,7 +126,7 @@ class Repository:
 
     def _check_evaluation(self, product: Product, source: Source) -> None:
         declared = product.evaluation
-        known = (*source.column_names, *self.input_columns(product))
+        known = tuple(dict.fromkeys((*source.column_names, *self.input_columns(product))))
         for number, each in enumerate(declared.slices):
             if each.column not in known:
                 raise UnknownName.among("column", each.column, known).at("evaluation", "slices", number)
