@@ -6,8 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from platform_assets.evaluation.plots import CONTRAST, INK, QUIET, STYLE, titled
-from platform_assets.lake.atomic_files import half_written
+from platform_assets.evaluation.plots import CONTRAST, INK, QUIET, draw_all, titled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,9 +16,6 @@ SLICES_DRAWN = 12
 
 def write_decision_plots(folder: Path, payload: Mapping[str, Any]) -> list[Path]:
     """Draw what the payload's closer look holds; a plot without figures is removed. The files written."""
-    from matplotlib import rc_context
-    from matplotlib.figure import Figure
-
     look = payload.get("closer_look") or {"unmeasured": "none"}
     measured = not look["unmeasured"]
     costs = look.get("costs") or {}
@@ -37,21 +33,7 @@ def write_decision_plots(folder: Path, payload: Mapping[str, Any]) -> list[Path]
             lambda axes: _folds(axes, payload, look["folds"]),
         ),
     }
-    written = []
-    with rc_context(STYLE):
-        for name, (there, draw) in plots.items():
-            path = folder / name
-            if not there:
-                path.unlink(missing_ok=True)
-                continue
-            size = (10, 2.2 + 0.62 * len(slices[:SLICES_DRAWN])) if name == "slices.png" else (8, 5.5)
-            figure = Figure(figsize=size, layout="constrained")
-            axes = figure.add_subplot()
-            draw(axes)
-            with half_written(path) as temporary:
-                figure.savefig(temporary, format="png")
-            written.append(path)
-    return written
+    return draw_all(folder, plots, sizes={"slices.png": (10, 2.2 + 0.62 * min(len(slices), SLICES_DRAWN))})
 
 
 def _budget(axes: Axes, budget: Mapping[str, Any]) -> None:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     from matplotlib.axes import Axes
 
+SIZE = (8, 5.5)
 INK, CONTRAST, QUIET = "#2563eb", "#d9480f", "#6b7280"
 STYLE = {
     "font.size": 12,
@@ -42,9 +43,6 @@ def write_plots(
     `labels` and `scores` are the test rows of the payload. A plot whose figures could not be measured is
     removed rather than left over from an earlier model. Returns the files written.
     """
-    from matplotlib import rc_context
-    from matplotlib.figure import Figure
-
     plots: dict[str, tuple[bool, Callable[[Axes], None]]] = {
         "precision_recall.png": (
             bool(payload["curves"]["precision_recall"]),
@@ -65,6 +63,22 @@ def write_plots(
             payload["metrics"].get(key) is not None,
             partial(_per_day, mean=payload["metrics"].get(key), days=table["days"], k=table["k"]),
         )
+    return draw_all(folder, plots)
+
+
+def draw_all(
+    folder: Path,
+    plots: Mapping[str, tuple[bool, Callable[[Axes], None]]],
+    *,
+    sizes: Mapping[str, tuple[float, float]] | None = None,
+) -> list[Path]:
+    """Draw each plot that has figures, and remove the files of those that have none; the files written.
+
+    `plots` maps file names to whether there is anything to draw, and how; `sizes` are in inches.
+    """
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
     written = []
     with rc_context(STYLE):
         for name, (measured, draw) in plots.items():
@@ -72,7 +86,7 @@ def write_plots(
             if not measured:
                 path.unlink(missing_ok=True)
                 continue
-            figure = Figure(figsize=(8, 5.5), layout="constrained")
+            figure = Figure(figsize=(sizes or {}).get(name, SIZE), layout="constrained")
             axes = figure.add_subplot()
             draw(axes)
             with half_written(path) as temporary:
