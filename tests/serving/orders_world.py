@@ -185,7 +185,7 @@ class OrdersWorld:
         training_set = lake.table(product_table(name, "training_set")).write(
             partition, rows, key=SOURCE.primary_key, code_version="1", inputs={}, cause="test"
         )
-        model = fit(self.product.estimator, rows, columns, "late")
+        model = fit(self.product.estimator, rows, columns, "late", event_timestamp="placed_at")
         scores = score(model, rows.select(list(columns)))
         model_digest = document_digest([training_set.digest, scores.tobytes().hex()])
         artifact = f"models/{model_digest}"

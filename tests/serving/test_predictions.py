@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -208,3 +209,43 @@ def test_retroactive_is_a_day_that_ended_before_its_champion(ended: timedelta, e
     confirmed = datetime(2024, 3, 9, tzinfo=UTC) - ended
     live = Champion("1", "m", "p", "a", confirmed.strftime("%Y-%m-%dT%H:%M:%S.%fZ"), "d")
     assert _is_retroactive("2024-03-08", live) is expected
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        {"path": "sklearn.linear_model.LogisticRegression", "calibration": {"fraction": 0.4}},
+        {"path": "sklearn.ensemble.IsolationForest", "parameters": {"n_estimators": 20}},
+        {"path": "lightgbm.LGBMClassifier", "parameters": {"n_estimators": 5, "verbosity": -1, "n_jobs": 1}},
+        {"path": "xgboost.XGBClassifier", "parameters": {"n_estimators": 5}},
+    ],
+    ids=["calibrated", "outliers", "lightgbm", "xgboost"],
+)
+def test_days_are_scored_as_the_saved_model_scores_them(tmp_path: Path, estimator) -> None:
+    import numpy as np
+
+    from platform_assets.serving.day_inputs import day_inputs
+    from platform_assets.training.estimator import score
+    from platform_assets.training.model_artifact import load_model
+
+    product = PRODUCT.model_validate({**PRODUCT.model_dump(mode="json"), "estimator": estimator})
+    world = replace(OrdersWorld.at(tmp_path), product=product)
+    for name in DAYS:
+        world.put_raw(name)
+    world.build(DAYS)
+    version = world.train(DAYS[:3])
+    world.crown(version)
+    (made,) = predicted(world, SCORED[:1])
+    served = world.stores.lake.table(made.table).read(SCORED[:1]).column("score").to_numpy()
+    lineage = world.stores.lake.table(product_table(PRODUCT.name, "registered_model"))
+    (partition,) = lineage.partitions()
+    told = lineage.document(partition)
+    model = load_model(world.stores, told["artifact_path"], told["artifact_digest"])
+    source = world.repository.source("orders")
+    columns = world.repository.input_columns(product)
+    rows = day_inputs(world.stores, source, [world.view], SCORED[:1])[SCORED[0]].read(
+        world.stores, source, [world.view], ("order_id", *columns)
+    )
+    rows = rows.sort_by("order_id").select(list(columns))
+    assert np.array_equal(served, score(model, rows))
+    assert 0 <= served.min() < served.max() <= 1

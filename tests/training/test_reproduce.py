@@ -93,3 +93,31 @@ def test_rebuilt_rows_are_those_of_the_training_set(registered) -> None:
     rebuilt = rebuild(registered.stores, recorded)
     assert rebuilt.training_set_digest == recorded.training_set.digest
     assert rebuilt.rows.num_rows == recorded.training_set.rows
+
+
+LOGISTIC = "sklearn.linear_model.LogisticRegression"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        {"path": "lightgbm.LGBMClassifier", "parameters": {"n_estimators": 10, "verbosity": -1}},
+        {"path": "xgboost.XGBClassifier", "parameters": {"n_estimators": 10}},
+        {"path": "sklearn.ensemble.IsolationForest", "parameters": {"n_estimators": 20}},
+        {"path": "sklearn.neighbors.KernelDensity", "parameters": {}, "preprocessing": ["standardise"]},
+        {"path": LOGISTIC, "parameters": {}, "calibration": {"method": "sigmoid", "fraction": 0.4}},
+    ],
+    ids=["lightgbm", "xgboost", "outliers", "density", "calibrated"],
+)
+def test_every_kind_of_estimator_is_reproduced_in_a_fresh_process(bank, estimator) -> None:
+    declared = bank.declaring(estimator=estimator)
+    run = declared.train()
+    declared.register()
+    found = reproduce(declared.stores, declared.repository, declared.product, "1")
+    assert found.identical, found.summary()
+    assert found.differences == ()
+    # training again makes the same folder, byte for byte
+    shutil.rmtree(declared.stores.home.root / run.notes["artifact_path"])
+    declared.train()
+    assert reproduce(declared.stores, declared.repository, declared.product, "1").identical
