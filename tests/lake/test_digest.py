@@ -31,6 +31,7 @@ def i8(*values: int) -> bytes:
         ([1, None, 3], pa.int64(), sha(b"3", b"|v:int64|", b"\x40", i8(1, 0, 3))),
         ([None] * 9, pa.int64(), sha(b"9", b"|v:int64|", b"\xff\x80", i8(*[0] * 9))),
         ([7] * 9, pa.int64(), sha(b"9", b"|v:int64|", b"\0\0", i8(*[7] * 9))),
+        ([7] * 15, pa.int64(), sha(b"15", b"|v:int64|", b"\0\0", i8(*[7] * 15))),
         ([], pa.int64(), sha(b"0", b"|v:int64|")),
         (["ab", None, "c"], pa.string(), sha(b"3", b"|v:string|", b"\x40", i8(2, 0, 1), b"abc")),
         ([b"ab", None], pa.binary(), sha(b"2", b"|v:binary|", b"\x40", i8(2, 0), b"ab")),
@@ -40,10 +41,16 @@ def i8(*values: int) -> bytes:
         ([datetime(1970, 1, 1, 0, 0, 1)], pa.timestamp("us"), sha(b"1", b"|v:timestamp[us]|", b"\0", i8(10**6))),
         ([[1, 2]], pa.list_(pa.int64()), sha(b"1", b"|v:list<item: int64>|", b"\0", b"[[1, 2]]")),
     ],
-    ids=["int", "null", "nine nulls", "nine", "none", "text", "bytes", "bool", "float", "nan", "moment", "list"],
+    ids=["int", "null", "nine nulls", "nine", "fifteen", "none", "text", "bytes", "bool", "float", "nan", "moment", "list"],
 )  # fmt: skip
 def test_a_column_is_hashed_as_it_always_was(values: list, kind: pa.DataType, expected: str) -> None:
     assert digest(values, kind) == expected
+
+
+def test_the_order_of_a_struct_s_fields_does_not_matter() -> None:
+    kind = pa.struct([("b", pa.int64()), ("a", pa.int64())])
+    expected = sha(b"1", b"|v:struct<b: int64, a: int64>|", b"\0", b'[{"a": 2, "b": 1}]')
+    assert digest([{"b": 1, "a": 2}], kind) == expected
 
 
 def test_every_nan_is_one_value() -> None:
@@ -80,6 +87,10 @@ def test_rows_are_sorted_by_the_whole_key() -> None:
     assert canonical(rows.slice(0, 1), ["a"]).num_rows == 1
     with pytest.raises(ValueError, match=r"1 rows share a key \(a\)"):
         canonical(rows, ["a"])
+    two = pa.table({"a": [2, 1], "x": [1, 2]})
+    assert canonical(two, ["a"]).column("x").to_pylist() == [2, 1]
+    with pytest.raises(ValueError, match=r"1 rows share a key"):
+        canonical(pa.table({"a": [1, 1]}), ["a"])
     with pytest.raises(ValueError, match=r"2 rows share a key \(a, b\)"):
         canonical(pa.table({"a": [1, 1, 1], "b": [1, 1, 1]}), ["a", "b"])
 
