@@ -24,10 +24,10 @@ from platform_assets.declaration.yaml_reader import read_yaml
 from platform_assets.evaluation.evaluation_report import evaluate
 from platform_assets.features.compute import build_feature_days
 from platform_assets.features.equality import feature_equality
-from platform_assets.features.online_store import fill_online
-from platform_assets.features.parity import parity_report
 from platform_assets.home import Home
 from platform_assets.monitoring.drift import drift_report
+from platform_assets.online.online_store import fill_online
+from platform_assets.parity.parity_report import parity_report
 from platform_assets.raw.contract import evaluate_contract
 from platform_assets.raw.ingest import ingest_day
 from platform_assets.raw.source_reader import open_source

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from platform_assets.declaration.repository import read_repository
 from platform_assets.errors import DeclarationError
-from platform_assets.features.feast_objects import feast_objects
 from platform_assets.home import HOME_VARIABLE, Home
+from platform_assets.online.feast_objects import feast_objects
 from platform_assets.stores import Stores
 from platform_assets.vocabulary import feature_table
 

@@ -21,7 +21,8 @@ from platform_assets.evaluation.assets import evaluation_report_asset
 from platform_assets.jobs.product_jobs import product_jobs
 from platform_assets.jobs.product_schedule import daily_schedule
 from platform_assets.monitoring.assets import drift_report_asset
-from platform_assets.registry.assets import parity_report_asset, promotion_asset, registered_model_asset
+from platform_assets.parity.assets import parity_report_asset
+from platform_assets.registry.assets import promotion_asset, registered_model_asset
 from platform_assets.sensors.product_sensors import product_sensors
 from platform_assets.serving.assets import predictions_asset
 from platform_assets.training.assets import training_run_asset, training_set_asset

@@ -7,8 +7,9 @@ from collections.abc import Iterable
 import dagster as dg
 
 from platform_assets.declaration.repository import Repository
-from platform_assets.features.assets import feature_view_asset, online_asset
+from platform_assets.features.assets import feature_view_asset
 from platform_assets.jobs.source_jobs import source_jobs
+from platform_assets.online.assets import online_asset
 from platform_assets.raw.assets import raw_asset
 from platform_assets.sensors.source_sensor import source_sensor
 

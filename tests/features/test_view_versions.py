@@ -9,8 +9,8 @@ import pytest
 from platform_assets.declaration.feature_view import Entity, FeatureView
 from platform_assets.declaration.repository import Repository
 from platform_assets.declaration.source import Source
-from platform_assets.features.feast_objects import state_view_name
 from platform_assets.features.live_views import what_changed
+from platform_assets.online.feast_objects import state_view_name
 
 SOURCE: dict[str, Any] = {
     "name": "orders",

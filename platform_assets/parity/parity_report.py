@@ -20,10 +20,10 @@ from platform_assets.declaration.source import Source
 from platform_assets.errors import Blocked, PlatformError
 from platform_assets.evidence.evidence import Evidence, Verdict
 from platform_assets.features.compute import expected_inputs
-from platform_assets.features.online_events import PARTITION
-from platform_assets.features.online_store import online_inputs, serve
-from platform_assets.features.serving_shortcuts import shortcuts_of
 from platform_assets.lake.digest import document_digest
+from platform_assets.online.online_events import PARTITION
+from platform_assets.online.online_store import online_inputs, serve
+from platform_assets.parity.serving_shortcuts import shortcuts_of
 from platform_assets.stores import Stores
 from platform_assets.vocabulary import feature_table, online_table, product_table, raw_table
 

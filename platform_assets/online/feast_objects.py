@@ -17,7 +17,7 @@ from platform_assets.declaration.feature_view import Feature, FeatureView
 from platform_assets.declaration.repository import Repository
 from platform_assets.declaration.source import Source
 from platform_assets.errors import DeclarationError
-from platform_assets.features.serving_windows import HORIZON, keeps_keys, measures, retention
+from platform_assets.online.serving_windows import HORIZON, keeps_keys, measures, retention
 from platform_assets.vocabulary import AVAILABLE_AT
 
 if TYPE_CHECKING:

@@ -17,9 +17,12 @@ from platform_assets.declaration.feature_view import FeatureView
 from platform_assets.declaration.repository import Repository
 from platform_assets.declaration.source import Source
 from platform_assets.errors import Blocked, LakeError
-from platform_assets.features.feast_objects import feast_objects
-from platform_assets.features.online_events import PARTITION, fill_lock, online_file, open_feast, read_events
-from platform_assets.features.online_state import (
+from platform_assets.lake.atomic_files import exclusive_lock
+from platform_assets.lake.digest import document_digest, table_digest
+from platform_assets.lake.manifest import Manifest
+from platform_assets.online.feast_objects import feast_objects
+from platform_assets.online.online_events import PARTITION, fill_lock, online_file, open_feast, read_events
+from platform_assets.online.online_state import (
     measured,
     no_events,
     recent_events,
@@ -27,16 +30,13 @@ from platform_assets.features.online_state import (
     shape,
     write_state,
 )
-from platform_assets.features.serving_windows import (
+from platform_assets.online.serving_windows import (
     finish,
     keeps_keys,
     measures,
     retention,
     row_value,
 )
-from platform_assets.lake.atomic_files import exclusive_lock
-from platform_assets.lake.digest import document_digest, table_digest
-from platform_assets.lake.manifest import Manifest
 from platform_assets.stores import Stores
 from platform_assets.vocabulary import feature_table, online_table, raw_table
 

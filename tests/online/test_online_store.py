@@ -34,17 +34,17 @@ from platform_assets.declaration.feature_view import FeatureView
 from platform_assets.declaration.repository import Repository
 from platform_assets.errors import Blocked, DeclarationError, LakeError
 from platform_assets.features.compute import compute_features
-from platform_assets.features.feast_objects import TIMES, feast_objects, state_view_name
-from platform_assets.features.online_events import PARTITION
-from platform_assets.features.online_state import read_rows
-from platform_assets.features.online_store import (
+from platform_assets.home import Home
+from platform_assets.online.feast_objects import TIMES, feast_objects, state_view_name
+from platform_assets.online.online_events import PARTITION
+from platform_assets.online.online_state import read_rows
+from platform_assets.online.online_store import (
     fill_online,
     online_inputs,
     open_online_store,
     serve,
 )
-from platform_assets.features.serving_windows import Events, finish
-from platform_assets.home import Home
+from platform_assets.online.serving_windows import Events, finish
 from platform_assets.stores import Stores
 from platform_assets.vocabulary import AVAILABLE_AT, online_table, raw_table
 

@@ -15,9 +15,9 @@ import pytest
 from sales_world import NEWEST, REPOSITORY, SHOP_TRADE, World
 
 from platform_assets.declaration.repository import read_repository
-from platform_assets.features.feast_objects import feast_objects, state_view_name
-from platform_assets.features.online_store import fill_online, open_online_store, serve
 from platform_assets.home import Home
+from platform_assets.online.feast_objects import feast_objects, state_view_name
+from platform_assets.online.online_store import fill_online, open_online_store, serve
 from platform_assets.stores import Stores
 
 FEATURE_REPO = Path(__file__).resolve().parents[2] / "feature_repo"

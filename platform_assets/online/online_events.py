@@ -13,8 +13,10 @@ from platform_assets.declaration.feature_view import FeatureView
 from platform_assets.declaration.repository import Repository
 from platform_assets.declaration.source import Source
 from platform_assets.errors import Blocked
-from platform_assets.features.feast_objects import PROJECT, STATE_DIGEST, key_is_whole
-from platform_assets.features.online_state import (
+from platform_assets.home import Home
+from platform_assets.lake.atomic_files import exclusive_lock
+from platform_assets.online.feast_objects import PROJECT, STATE_DIGEST, key_is_whole
+from platform_assets.online.online_state import (
     STATE_ROW,
     decoded,
     midnight,
@@ -22,9 +24,7 @@ from platform_assets.features.online_state import (
     shape,
     state_columns,
 )
-from platform_assets.features.serving_windows import HORIZON, Events
-from platform_assets.home import Home
-from platform_assets.lake.atomic_files import exclusive_lock
+from platform_assets.online.serving_windows import HORIZON, Events
 from platform_assets.stores import Stores
 from platform_assets.vocabulary import online_table
 

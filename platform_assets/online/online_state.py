@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING, Any
 from platform_assets.declaration.duration import microseconds
 from platform_assets.declaration.feature_view import FeatureView
 from platform_assets.declaration.source import Source
-from platform_assets.features.feast_objects import (
+from platform_assets.features.reach import DAY
+from platform_assets.lake.digest import canonical
+from platform_assets.lake.lake import Table
+from platform_assets.online.feast_objects import (
     ENTITIES,
     KEYS,
     PROJECT,
@@ -20,8 +23,7 @@ from platform_assets.features.feast_objects import (
     key_is_whole,
     state_view_name,
 )
-from platform_assets.features.reach import DAY
-from platform_assets.features.serving_windows import (
+from platform_assets.online.serving_windows import (
     HORIZON,
     MISSING,
     Events,
@@ -30,8 +32,6 @@ from platform_assets.features.serving_windows import (
     measures,
     retention,
 )
-from platform_assets.lake.digest import canonical
-from platform_assets.lake.lake import Table
 
 if TYPE_CHECKING:
     import numpy as np

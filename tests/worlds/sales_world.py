@@ -14,8 +14,8 @@ from platform_assets.declaration.product import Product
 from platform_assets.declaration.repository import Repository
 from platform_assets.declaration.source import Source
 from platform_assets.features.compute import build_feature_days
-from platform_assets.features.online_store import fill_online
 from platform_assets.home import Home
+from platform_assets.online.online_store import fill_online
 from platform_assets.stores import Stores
 from platform_assets.vocabulary import AVAILABLE_AT, raw_table
 

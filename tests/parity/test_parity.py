@@ -15,11 +15,11 @@ from sales_world import DAYS, MEMBER_RETURNS, NEWEST, REPOSITORY, SHOP_TRADE, Wo
 from platform_assets.declaration.feature_view import Feature
 from platform_assets.declaration.repository import Repository
 from platform_assets.evidence.evidence import Evidence, Verdict
-from platform_assets.features.feast_objects import TIMES, state_view_name
-from platform_assets.features.online_state import read_rows, state_columns
-from platform_assets.features.online_store import fill_online, open_online_store
-from platform_assets.features.parity import difference, parity_report, parity_versions
 from platform_assets.lake.digest import document_digest
+from platform_assets.online.feast_objects import TIMES, state_view_name
+from platform_assets.online.online_state import read_rows, state_columns
+from platform_assets.online.online_store import fill_online, open_online_store
+from platform_assets.parity.parity_report import difference, parity_report, parity_versions
 from platform_assets.vocabulary import feature_table, online_table, raw_table
 
 SHOP_FEATURES = {feature.name for feature in SHOP_TRADE.features}

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from platform_assets.declaration.feature_view import FeatureView
 from platform_assets.declaration.repository import Repository
-from platform_assets.features.online_events import read_events
-from platform_assets.features.online_state import midnight, no_events
-from platform_assets.features.serving_windows import finish
+from platform_assets.online.online_events import read_events
+from platform_assets.online.online_state import midnight, no_events
+from platform_assets.online.serving_windows import finish
 from platform_assets.stores import Stores
 from platform_assets.vocabulary import feature_table
 
