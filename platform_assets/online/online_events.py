@@ -17,14 +17,13 @@ from platform_assets.home import Home
 from platform_assets.lake.atomic_files import exclusive_lock
 from platform_assets.online.feast_objects import PROJECT, STATE_DIGEST, key_is_whole
 from platform_assets.online.online_state import (
-    STATE_ROW,
     decoded,
     midnight,
-    read_rows,
     shape,
     state_columns,
 )
 from platform_assets.online.serving_windows import HORIZON, Events
+from platform_assets.online.state_rows import STATE_ROW, read_rows
 from platform_assets.stores import Stores
 from platform_assets.vocabulary import online_table
 

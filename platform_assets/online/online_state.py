@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from datetime import UTC, date, datetime, timedelta
+from collections.abc import Iterable, Mapping
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from platform_assets.declaration.duration import microseconds
@@ -14,14 +14,10 @@ from platform_assets.features.reach import DAY
 from platform_assets.lake.digest import canonical
 from platform_assets.lake.lake import Table
 from platform_assets.online.feast_objects import (
-    ENTITIES,
     KEYS,
-    PROJECT,
-    STATE_DIGEST,
     TIMES,
     VALUE,
     key_is_whole,
-    state_view_name,
 )
 from platform_assets.online.serving_windows import (
     HORIZON,
@@ -36,10 +32,6 @@ from platform_assets.online.serving_windows import (
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
-    from feast import FeatureStore
-
-STATE_ROW: Mapping[bool, int | str] = {True: -(2**63), False: "__state__"}
-"""Key of the row that tells which state this is, by whether keys are whole numbers; nobody has it."""
 
 
 def recent_events(
@@ -69,80 +61,6 @@ def recent_events(
     for measure in measures(source, view):
         columns[VALUE + measure.column] = measured(raw.column(measure.column), measure)
     return canonical(pa.table(columns), [])
-
-
-def write_state(
-    store: FeatureStore,
-    source: Source,
-    view: FeatureView,
-    entity_key: str,
-    events: pa.Table,
-    until: date,
-    *,
-    state_digest: str,
-    promised: Mapping[str, Any] | None,
-) -> int:
-    """Write every entity and the row that tells the state; how many entities have events."""
-    import numpy as np
-    from feast.protos.feast.types.EntityKey_pb2 import EntityKey
-    from feast.protos.feast.types.Value_pb2 import Value
-
-    whole = key_is_whole(source, (entity_key,))
-    state_view = store.get_feature_view(state_view_name(view))
-    store.provider.update_infra(PROJECT, [], [state_view], [], [], partial=True)  # the file may be gone
-    known = _stored_entities(store, view, entity_key, whole, promised)
-    if known is None:
-        # nobody can be served from this state, so it may as well go: nothing of it is left behind
-        store.provider.update_infra(PROJECT, [state_view], [], [], [], partial=True)
-        store.provider.update_infra(PROJECT, [], [state_view], [], [], partial=True)
-    names = events.column("entity").to_numpy(zero_copy_only=False)
-    first = np.ones(len(names), dtype=bool)
-    first[1:] = names[1:] != names[:-1]
-    starts = np.flatnonzero(first)
-    ends = [*starts[1:].tolist(), len(names)] if len(starts) else []
-    entities = events.column("entity").take(starts).to_pylist()
-    columns = {name: events.column(name).to_pylist() for name in state_columns(source, view)}
-    wrap = {name: _wrapper(columns_type) for name, columns_type in state_columns(source, view).items()}
-    moment = datetime.combine(until, datetime.min.time(), UTC) - timedelta(microseconds=1)
-
-    def row(entity: Any, values: dict[str, Any]) -> tuple[Any, dict[str, Any], datetime, None]:
-        value = Value(int64_val=entity) if whole else Value(string_val=entity)
-        return EntityKey(join_keys=[entity_key], entity_values=[value]), values, moment, None
-
-    rows = [
-        row(entity, {name: wrap[name](values[start:end]) for name, values in columns.items()})
-        for entity, start, end in zip(entities, starts.tolist(), ends, strict=True)
-    ]
-    empty = {name: wrap[name]([]) for name in columns}
-    rows += [row(gone, empty) for gone in sorted((known or set()) - set(entities))]
-    state = {
-        STATE_DIGEST: Value(string_val=state_digest),
-        ENTITIES: _wrapper("int64" if whole else "string")(entities),
-    }
-    rows.append(row(STATE_ROW[whole], state))
-    store.provider.online_write_batch(store.config, state_view, rows, None)
-    return len(entities)
-
-
-def read_rows(
-    store: FeatureStore, view: FeatureView, entity_key: str, names: list[Any], columns: Iterable[str]
-) -> Iterator[dict[str, Any]]:
-    """The stored values of each entity, as Feast's protos; empty for one that is unknown."""
-    from feast.protos.feast.types.EntityKey_pb2 import EntityKey
-    from feast.protos.feast.types.Value_pb2 import Value
-
-    whole = isinstance(names[0], int)
-    state_view = store.get_feature_view(state_view_name(view))
-    keys = [
-        EntityKey(
-            join_keys=[entity_key],
-            entity_values=[Value(int64_val=name) if whole else Value(string_val=str(name))],
-        )
-        for name in names
-    ]
-    wanted = [*columns, STATE_DIGEST]
-    for _, row in store.provider.online_read(store.config, state_view, keys, wanted):
-        yield row or {}
 
 
 def decoded(source: Source, view: FeatureView, row: Mapping[str, Any]) -> Events:
@@ -204,35 +122,9 @@ def midnight(day: date) -> int:
     return (day - date(1970, 1, 1)).days * DAY
 
 
-def _stored_entities(
-    store: FeatureStore, view: FeatureView, entity_key: str, whole: bool, promised: Mapping[str, Any] | None
-) -> set[Any] | None:
-    """Entities of the state that is there; None when it is not the one that was promised."""
-    columns = {STATE_DIGEST: "text", ENTITIES: "int64" if whole else "string"}
-    state = next(read_rows(store, view, entity_key, [STATE_ROW[whole]], columns))
-    if (
-        promised is None
-        or promised["view_version"] != view.code_version
-        or STATE_DIGEST not in state
-        or state[STATE_DIGEST].string_val != promised["state_digest"]
-    ):
-        return None
-    return set(state[ENTITIES].int64_list_val.val if whole else state[ENTITIES].string_list_val.val)
-
-
 def state_columns(source: Source, view: FeatureView) -> dict[str, str]:
     """What an entity's row holds: arrays of int64, float64 or string, by name."""
     columns = {TIMES: "int64"}
     if keeps_keys(view):
         columns[KEYS] = "int64" if key_is_whole(source, source.primary_key) else "string"
     return columns | {VALUE + m.column: "int64" if m.exact else "float64" for m in measures(source, view)}
-
-
-def _wrapper(kind: str) -> Any:
-    from feast.protos.feast.types import Value_pb2 as protos
-
-    if kind == "string":
-        return lambda values: protos.Value(string_list_val=protos.StringList(val=values))
-    if kind == "int64":
-        return lambda values: protos.Value(int64_list_val=protos.Int64List(val=values))
-    return lambda values: protos.Value(double_list_val=protos.DoubleList(val=values))

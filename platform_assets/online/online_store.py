@@ -28,7 +28,6 @@ from platform_assets.online.online_state import (
     recent_events,
     row_keys,
     shape,
-    write_state,
 )
 from platform_assets.online.serving_windows import (
     finish,
@@ -37,6 +36,7 @@ from platform_assets.online.serving_windows import (
     retention,
     row_value,
 )
+from platform_assets.online.state_rows import write_state
 from platform_assets.stores import Stores
 from platform_assets.vocabulary import feature_table, online_table, raw_table
 

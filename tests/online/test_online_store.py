@@ -37,7 +37,6 @@ from platform_assets.features.compute import compute_features
 from platform_assets.home import Home
 from platform_assets.online.feast_objects import TIMES, feast_objects, state_view_name
 from platform_assets.online.online_events import PARTITION
-from platform_assets.online.online_state import read_rows
 from platform_assets.online.online_store import (
     fill_online,
     online_inputs,
@@ -45,6 +44,7 @@ from platform_assets.online.online_store import (
     serve,
 )
 from platform_assets.online.serving_windows import Events, finish
+from platform_assets.online.state_rows import read_rows
 from platform_assets.stores import Stores
 from platform_assets.vocabulary import AVAILABLE_AT, online_table, raw_table
 

@@ -17,8 +17,9 @@ from platform_assets.declaration.repository import Repository
 from platform_assets.evidence.evidence import Evidence, Verdict
 from platform_assets.lake.digest import document_digest
 from platform_assets.online.feast_objects import TIMES, state_view_name
-from platform_assets.online.online_state import read_rows, state_columns
+from platform_assets.online.online_state import state_columns
 from platform_assets.online.online_store import fill_online, open_online_store
+from platform_assets.online.state_rows import read_rows
 from platform_assets.parity.parity_report import difference, parity_report, parity_versions
 from platform_assets.vocabulary import feature_table, online_table, raw_table
 
