@@ -9,8 +9,8 @@ from platform_assets.declaration.feature_view import Entity, FeatureView
 from platform_assets.declaration.source import Source
 from platform_assets.errors import Blocked
 from platform_assets.features.engine import duckdb_engine, parquet_files
+from platform_assets.features.engine_choice import feature_rows
 from platform_assets.features.reach import DAY, ranges, raw_days
-from platform_assets.features.window_sql import view_sql
 from platform_assets.lake.lake import Inputs
 from platform_assets.lake.manifest import Manifest
 from platform_assets.vocabulary import feature_table, raw_table
@@ -28,11 +28,10 @@ def compute_features(
 
     `raw_paths` are Parquet files with the raw rows that reach those days. Columns: primary key,
     join key, event timestamp, `_available_at` of the row itself, features as declared. It reads
-    *as known now*: see `view_sql`.
+    *as known now*: see `view_sql`. Which engine computes them: see `engine_choice`.
     """
     with duckdb_engine() as engine:
-        query = view_sql(source, entity, view, relation=parquet_files(raw_paths), days=sorted(set(days)))
-        return engine.sql(query).to_arrow_table()
+        return feature_rows(engine, source, entity, view, parquet_files(raw_paths), set(days))
 
 
 def inputs_from(digests: Mapping[str, str], source: Source, view: FeatureView, day: str) -> Inputs | None:

@@ -7,7 +7,7 @@ microsecond is left out, closed on the right, rows of equal timestamps seeing ea
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Literal
@@ -59,6 +59,18 @@ def view_sql(
     return _ViewQuery(source, entity, view, dialect, tuple(partition_by or ())).sql(relation, days)
 
 
+def summands_sql(
+    source: Source, entity: Entity, view: FeatureView, *, relation: str, summed: Mapping[str, str]
+) -> str:
+    """One SELECT of what prefix sums over a view's windows are made of; no window in it.
+
+    Columns out: what `view_sql` keeps of a row, `_us`, the row functions of the view, and one whole number
+    for each column in `summed` by the name given there: the number that `view_sql` adds up, or 0 where the
+    column cannot be added up and is only counted; null where the value is absent.
+    """
+    return _ViewQuery(source, entity, view, "duckdb", ()).summands(relation, summed)
+
+
 @dataclass
 class _ViewQuery:
     """Collects the expressions of the two inner SELECTs while the features are written."""
@@ -93,6 +105,23 @@ class _ViewQuery:
                 *([f"WHERE {_within(days)}"] if days is not None else []),
             ]
         )
+
+    def summands(self, relation: str, summed: Mapping[str, str]) -> str:
+        key, moment = self.entity.join_key, self.source.event_timestamp
+        names = dict.fromkeys([*self.source.primary_key, key, moment, AVAILABLE_AT])
+        kept = ", ".join(self.quoted(name) for name in names)
+        rows = [f"{self.feature(f)} AS {self.quoted(f.name)}" for f in self.view.features if not f.is_window]
+        numbers = [f"{self.summand(column)} AS {name}" for column, name in summed.items()]
+        values = [f"{expression} AS {name}" for expression, name in self.values.items()]
+        inner = ", ".join([kept, f"epoch_us({self.quoted(moment)}) AS _us", *numbers, *values])
+        outer = ", ".join([kept, "_us", *summed.values(), *rows])
+        return f"SELECT {outer} FROM (SELECT {inner} FROM {relation}) AS raw_rows"
+
+    def summand(self, name: str) -> str:
+        column = self.source.column(name)
+        if self.packs(column) and column.type in NUMERIC:
+            return self.exact(column)
+        return f"CASE WHEN {self.present(name)} IS NOT NULL THEN 0 END"
 
     def feature(self, feature: Feature) -> str:
         """The feature over the names of the middle SELECT, in its declared type."""

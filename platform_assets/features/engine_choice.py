@@ -1,0 +1,137 @@
+"""Which engine computes a feature, and the rows of a view from whichever they are.
+
+Prefix sums (`prefix_sums`) take counts, sums and means of whole numbers; DuckDB does everything else. Both
+give the same bits, so a view's code version knows nothing of the choice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Any
+
+from platform_assets.declaration.feature_view import Entity, Feature, FeatureView
+from platform_assets.declaration.source import Source
+from platform_assets.features.prefix_sums import OutOfRange, Summand, prefix_sum_features
+from platform_assets.features.reach import DAY
+from platform_assets.features.window_sql import summands_sql, view_sql
+
+if TYPE_CHECKING:
+    import duckdb
+    import numpy as np
+    import numpy.typing as npt
+    import pyarrow as pa
+    from pydantic import BaseModel
+
+SUMMED = ("count", "sum", "mean")
+KEY_TYPES = ("int64", "string", "bool", "timestamp")  # a double may be NaN or -0.0: left to SQL
+
+# What a declaration may say for prefix sums to understand it. A field that is not named here and is not
+# at its default leaves the whole view to SQL, so that a field to come is not silently ignored.
+_VIEW_FIELDS = {
+    "name", "description", "owners", "source", "entity", "version", "ttl", "online", "features", "compute",
+}  # fmt: skip
+_FEATURE_FIELDS = {
+    "name", "description", "function", "column", "window", "delay", "include_current_row", "empty", "hour",
+}  # fmt: skip
+
+
+def uses_prefix_sums(source: Source, entity: Entity, view: FeatureView) -> bool:
+    """Whether a view's windows are computed by prefix sums: all of them, and there is one."""
+    return (
+        bool(view.windows)
+        and source.column(entity.join_key).type in KEY_TYPES
+        and not _says_more(view, _VIEW_FIELDS)
+        and not any(_says_more(feature, _FEATURE_FIELDS) for feature in view.features)
+        and all(_is_summed(source, feature) for feature in view.windows)
+    )
+
+
+def feature_rows(
+    engine: duckdb.DuckDBPyConnection,
+    source: Source,
+    entity: Entity,
+    view: FeatureView,
+    relation: str,
+    days: Collection[str],
+) -> pa.Table:
+    """What `view_sql` selects on those days, by the engine that is chosen; rows in no promised order."""
+    if uses_prefix_sums(source, entity, view):
+        rows = _by_prefix_sums(engine, source, entity, view, relation, days)
+        if rows is not None:
+            return rows
+    query = view_sql(source, entity, view, relation=relation, days=sorted(set(days)))
+    return engine.sql(query).to_arrow_table()
+
+
+def _by_prefix_sums(
+    engine: duckdb.DuckDBPyConnection,
+    source: Source,
+    entity: Entity,
+    view: FeatureView,
+    relation: str,
+    days: Collection[str],
+) -> pa.Table | None:
+    """The rows; None where only SQL knows what is meant: nulls not declared, sums beyond 2^53."""
+    import pyarrow as pa
+
+    columns = dict.fromkeys(feature.column for feature in view.windows if feature.column is not None)
+    summed = {name: f"_n{number}" for number, name in enumerate(columns)}
+    query = summands_sql(source, entity, view, relation=relation, summed=summed)
+    raw = engine.sql(query).to_arrow_table()
+    key = raw.column(entity.join_key)
+    if raw.column("_us").null_count or (key.null_count and not source.column(entity.join_key).nullable):
+        return None
+    moments = raw.column("_us").to_numpy()
+    wanted = _on_days(moments, days)
+    summands = {
+        name: Summand(raw.column(alias), 10 ** (source.column(name).scale or 0))
+        for name, alias in summed.items()
+    }
+    try:
+        found = prefix_sum_features(view.windows, [key], moments, summands, wanted)
+    except OutOfRange:
+        return None
+    rows = raw.drop_columns(["_us", *summed.values()])
+    if not wanted.all():
+        rows = rows.filter(pa.array(wanted))
+    table = rows.drop_columns([name for name in view.feature_names if name not in found])
+    for feature in view.features:
+        value = found[feature.name] if feature.is_window else rows.column(feature.name)
+        table = table.append_column(feature.name, value)
+    return table
+
+
+def _on_days(moments: npt.NDArray[np.int64], days: Collection[str]) -> npt.NDArray[np.bool_]:
+    """Which moments lie on one of the days."""
+    import numpy as np
+
+    if not len(moments):
+        return np.zeros(0, dtype=bool)
+    numbers = moments // DAY
+    first = int(numbers.min())
+    asked = np.zeros(int(numbers.max()) - first + 1, dtype=bool)
+    for number in np.array(sorted(days), dtype="datetime64[D]").astype(np.int64) - first:
+        if 0 <= number < len(asked):
+            asked[number] = True
+    return asked[numbers - first]
+
+
+def _is_summed(source: Source, feature: Feature) -> bool:
+    """A count, or the sum or mean of a column that holds whole numbers by its declaration."""
+    if feature.function not in SUMMED:
+        return False
+    if feature.function == "count":
+        return True
+    assert feature.column is not None
+    column = source.column(feature.column)
+    return column.type in ("int64", "bool") or column.scale is not None
+
+
+def _says_more(declared: BaseModel, understood: Collection[str]) -> bool:
+    """Whether a declaration sets a field that is not among those understood."""
+    fields: dict[str, Any] = dict(type(declared).model_fields)
+    return any(
+        getattr(declared, name) != field.get_default(call_default_factory=True)
+        for name, field in fields.items()
+        if name not in understood
+    )
