@@ -63,7 +63,7 @@ def chain(stores: Stores, repository: Repository, product: Product) -> None:
 
     for view in views:
         with stage(view.name):
-            entity = repository.entity(view.entity)
+            entity = repository.entity_of(view)
             build_feature_days(
                 stores, source, entity, view, days, untrusted=untrusted, cause=CAUSE, run_id=""
             )

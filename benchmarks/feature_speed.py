@@ -72,7 +72,7 @@ def ours(folder: Path) -> None:
     repository, stores = read_repository([CHECKOUT / "feature_repo"]), Stores.at(Home.at(folder))
     days = [Path(path).stem for path in raw_files(folder)]
     for view in repository.feature_views.values():
-        source, entity = repository.source(view.source), repository.entity(view.entity)
+        source, entity = repository.source(view.source), repository.entity_of(view)
         build_feature_days(stores, source, entity, view, days, untrusted={}, cause="benchmark")
 
 
@@ -83,7 +83,7 @@ def ours_query(folder: Path) -> None:
     repository = read_repository([CHECKOUT / "feature_repo"])
     files = raw_files(folder)
     for view in repository.feature_views.values():
-        source, entity = repository.source(view.source), repository.entity(view.entity)
+        source, entity = repository.source(view.source), repository.entity_of(view)
         compute_features(source, entity, view, files, [Path(path).stem for path in files])
 
 

@@ -48,7 +48,7 @@ class ProductScaffolder(dg.Scaffolder[ProductStart]):
         source = declared.source(told.source)
         label = _label(source, told, [PACKAGED_DEFS, location_of(file)], declared)
         views = [view for view in declared.feature_views.values() if view.source == source.name]
-        entities = list(dict.fromkeys(view.entity for view in views)) or [
+        entities = list(dict.fromkeys(name for view in views for name in view.entities)) or [
             e.name for e in declared.entities.values() if e.join_key in source.column_names
         ]
         columns = [c.name for c in source.columns if c.type == "float64" and c.name != label.column]

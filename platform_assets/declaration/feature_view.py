@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, PrivateAttr, model_validator
+from pydantic import Field, PlainSerializer, PlainValidator, PrivateAttr, WithJsonSchema, model_validator
 
 from platform_assets.declaration.compute import Compute
 from platform_assets.declaration.declared import Declared, fingerprint_of
@@ -24,6 +25,49 @@ class Entity(Declared):
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
     join_key: str = Field(description="Column of the source that identifies the entity.")
     description: str = ""
+
+    @property
+    def join_keys(self) -> tuple[str, ...]:
+        """Its join key, as the one of a tuple: what every computation uses."""
+        return (self.join_key,)
+
+
+@dataclass(frozen=True)
+class JointEntity:
+    """Two or more entities that features are about together: a card holder at a terminal."""
+
+    members: tuple[Entity, ...]
+
+    @property
+    def name(self) -> str:
+        return " and ".join(entity.name for entity in self.members)
+
+    @property
+    def join_keys(self) -> tuple[str, ...]:
+        """Columns of the source that together identify it, in declared order."""
+        return tuple(key for entity in self.members for key in entity.join_keys)
+
+
+AnyEntity = Entity | JointEntity
+
+
+def _entity_names(value: Any) -> str | tuple[str, ...]:
+    """One name as itself, several as a tuple. Raises ValueError for anything else."""
+    names = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list | tuple) else ()
+    if not names or not all(isinstance(name, str) and name for name in names):
+        raise ValueError(f"expected an entity, or a list such as [customer, terminal], not {value!r}")
+    if len(set(names)) != len(names):
+        raise ValueError(f"names an entity twice: {', '.join(names)}")
+    return names[0] if len(names) == 1 else names
+
+
+_NAMES = {"type": "array", "items": {"type": "string"}, "minItems": 1, "uniqueItems": True}
+EntityNames = Annotated[
+    str | tuple[str, ...],
+    PlainValidator(_entity_names),
+    PlainSerializer(lambda names: names if isinstance(names, str) else list(names)),
+    WithJsonSchema({"anyOf": [{"type": "string"}, _NAMES]}),
+]
 
 
 class Feature(Declared):
@@ -75,19 +119,24 @@ class Feature(Declared):
 
 
 class FeatureView(Declared):
-    """Features of one entity, computed from one source, one row for each source row."""
+    """Features of an entity, or of several together: one row for each row of one source."""
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
     description: str = ""
     owners: tuple[Owner, ...] = Field(min_length=1)
     source: str
-    entity: str
+    entity: EntityNames = Field(description="What it is about: an entity, or a list of them together.")
     version: int = Field(default=1, ge=1)
     ttl: Duration = timedelta(days=1)
     online: bool = Field(default=True, description="Keep what serving needs in the online store.")
     features: tuple[Feature, ...] = Field(min_length=1)
     compute: Compute = Compute()
     _reads: Mapping[str, str] = PrivateAttr(default_factory=dict)
+
+    @property
+    def entities(self) -> tuple[str, ...]:
+        """Names of the entities it is about, one or more."""
+        return (self.entity,) if isinstance(self.entity, str) else self.entity
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -111,15 +160,15 @@ class FeatureView(Declared):
         """What of the source it reads, column by column; empty until `bound_to` told it."""
         return self._reads
 
-    def bound_to(self, source: Source, entity: Entity) -> FeatureView:
+    def bound_to(self, source: Source, entity: AnyEntity) -> FeatureView:
         """The same view, knowing the columns it reads: their types decide what is computed and how.
 
         Whether a value may be absent counts too: a nullable column is counted by its values, not by rows,
         and its state in the online store has another form.
         """
-        columns = [source.event_timestamp, entity.join_key, *source.primary_key]
+        columns = [source.event_timestamp, *entity.join_keys, *source.primary_key]
         columns += [feature.column for feature in self.features if feature.column is not None]
-        reads = {"event timestamp": source.event_timestamp, "join key": entity.join_key}
+        reads = {"event timestamp": source.event_timestamp, "join key": ", ".join(entity.join_keys)}
         reads["primary key"] = ", ".join(source.primary_key)
         for name in dict.fromkeys(columns):
             column = source.column(name)

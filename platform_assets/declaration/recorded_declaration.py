@@ -15,7 +15,7 @@ from platform_assets.declaration.source import Source
 def recorded(repository: Repository, product: Product) -> dict[str, Any]:
     """The product and everything it names, as plain data."""
     views = repository.views_of(product)
-    entities = dict.fromkeys((*product.entities, *(view.entity for view in views)))
+    entities = dict.fromkeys((*product.entities, *(name for view in views for name in view.entities)))
     return {
         "product": product.model_dump(mode="json"),
         "source": repository.source(product.source).model_dump(mode="json"),

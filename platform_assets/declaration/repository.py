@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from pydantic import Field
 
 from platform_assets.declaration.declared import Declared
-from platform_assets.declaration.feature_view import Entity, FeatureView
+from platform_assets.declaration.feature_view import AnyEntity, Entity, FeatureView, JointEntity
 from platform_assets.declaration.product import Product
 from platform_assets.declaration.source import Source
 from platform_assets.declaration.yaml_document import Document
@@ -46,11 +46,11 @@ class Repository:
         object.__setattr__(self, "feature_views", bound)
 
     def _bound(self, view: FeatureView) -> FeatureView:
-        source, entity = self.sources.get(view.source), self.entities.get(view.entity)
-        if source is None or entity is None:
+        source = self.sources.get(view.source)
+        if source is None or not self.entities.keys() >= set(view.entities):
             return view
         try:
-            return view.bound_to(source, entity)
+            return view.bound_to(source, self.entity_of(view))
         except KeyError:  # a column that the source has not: `read_repository` tells it
             return view
 
@@ -61,6 +61,11 @@ class Repository:
     def entity(self, name: str) -> Entity:
         """The entity of that name, or UnknownName with the nearest one."""
         return _named("entity", name, self.entities)
+
+    def entity_of(self, view: FeatureView) -> AnyEntity:
+        """What a view is about: one entity, or several as one; UnknownName as for `entity`."""
+        members = tuple(self.entity(name) for name in view.entities)
+        return members[0] if len(members) == 1 else JointEntity(members)
 
     def feature_view(self, name: str) -> FeatureView:
         """The feature view of that name, or UnknownName with the nearest one."""
@@ -103,10 +108,10 @@ class Repository:
                     f"product {product.name!r}: feature view {view.name!r} is computed from source "
                     f"{view.source!r}, not from {product.source!r}"
                 ).at("feature_views", number)
-            if view.entity not in product.entities:
+            for missing in (name for name in view.entities if name not in product.entities):
                 raise DeclarationError(
                     f"product {product.name!r}: feature view {view.name!r} is about entity "
-                    f"{view.entity!r}, which is missing from entities; add it there"
+                    f"{missing!r}, which is missing from entities; add it there"
                 ).at("entities")
         label = product.label
         for field_name, column in (("column", label.column), ("available_at", label.available_at)):
@@ -249,11 +254,12 @@ def _check_contract(repository: Repository, source: Source) -> None:
 
 def _check_view(repository: Repository, view: FeatureView) -> None:
     source = _at(repository.source, view.source, "source")
-    entity = _at(repository.entity, view.entity, "entity")
-    if entity.join_key not in source.column_names:
-        raise UnknownName.among(
-            f"column for the join key of entity {entity.name!r} called", entity.join_key, source.column_names
-        ).at("entity")
+    for name in view.entities:
+        key = _at(repository.entity, name, "entity").join_key
+        if key not in source.column_names:
+            raise UnknownName.among(
+                f"column for the join key of entity {name!r} called", key, source.column_names
+            ).at("entity")
     for number, feature in enumerate(view.features):
         if feature.column is not None and feature.column not in source.column_names:
             raise UnknownName.among(

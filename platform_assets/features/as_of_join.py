@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 class AsOfView:
     """Feature rows to join: Parquet files, each sorted by the primary key of the raw rows.
 
-    `join_key`, `event_timestamp` and `available_at` are columns of the files. A feature row older
+    `join_keys`, `event_timestamp` and `available_at` are columns of the files. A feature row older
     than `ttl` at a row's time is not used (exactly as old still is); None sets no limit.
     """
 
     name: str
     paths: tuple[str, ...]
-    join_key: str
+    join_keys: tuple[str, ...]
     event_timestamp: str
     available_at: str
     features: tuple[str, ...]
@@ -38,10 +38,10 @@ def as_of_join(rows: pa.Table, views: Sequence[AsOfView], *, event_timestamp: st
 
     At a row's time t a feature row is usable when its event timestamp and its availability are both
     at or before t. The usable one with the newest event timestamp is taken; of equal timestamps the
-    one that became available last, then the last by file and row in it. A row without key or time,
+    one that became available last, then the last by file and row in it. A row without a key or time,
     and one with nothing usable within `ttl`, gets nulls.
 
-    `rows` needs `event_timestamp` and each view's join key. Raises DeclarationError when a column
+    `rows` needs `event_timestamp` and each view's join keys. Raises DeclarationError when a column
     is missing or a feature's name is taken, LakeError if a row were lost or doubled.
     """
     _check_names(rows, views, event_timestamp)
@@ -64,7 +64,7 @@ def _joined(
     left = pa.table(
         {
             "_row": pa.array(np.arange(rows.num_rows, dtype=np.int64)),
-            "_key": rows.column(view.join_key),
+            **dict(zip(_keys(view), (rows.column(name) for name in view.join_keys), strict=True)),
             # microseconds as numbers: no time zone and no unit can get between the two sides
             "_at": moments.cast(pa.timestamp("us", tz=moments.type.tz)).cast(pa.int64()),
         }
@@ -73,7 +73,8 @@ def _joined(
     engine.execute(_feature_rows(view))
     late, tied = engine.execute(
         "SELECT (SELECT count(*) FROM feature_rows WHERE _known > _event),"
-        " (SELECT count(*) FROM (SELECT 1 FROM feature_rows GROUP BY _key, _event HAVING count(*) > 1))"
+        f" (SELECT count(*) FROM (SELECT 1 FROM feature_rows GROUP BY {', '.join(_keys(view))}, _event"
+        " HAVING count(*) > 1))"
     ).fetchall()[0]
     result = engine.sql(_with_late_rows(view) if late else _all_on_time(view, bool(tied))).to_arrow_table()
     engine.unregister("as_of_rows")
@@ -83,31 +84,36 @@ def _joined(
 def _feature_rows(view: AsOfView) -> str:
     """Feature rows as a table; `_file` and `_line` say where each came from."""
     features = "".join(f", {_quoted(name)}" for name in view.features)
+    keys = ", ".join(
+        f"{_quoted(name)} AS {key}" for name, key in zip(view.join_keys, _keys(view), strict=True)
+    )
+    present = " AND ".join(f"{key} IS NOT NULL" for key in _keys(view))
     return f"""
         CREATE OR REPLACE TEMP TABLE feature_rows AS
-        SELECT {_quoted(view.join_key)} AS _key, epoch_us({_quoted(view.event_timestamp)}) AS _event,
+        SELECT {keys}, epoch_us({_quoted(view.event_timestamp)}) AS _event,
                epoch_us({_quoted(view.available_at)}) AS _known, file_index AS _file, file_row_number AS _line
                {features}
         FROM {parquet_files(view.paths)}
-        WHERE _key IS NOT NULL AND _known IS NOT NULL"""
+        WHERE {present} AND _known IS NOT NULL"""
 
 
 def _all_on_time(view: AsOfView, tied: bool) -> str:
     """Every feature row was known at its own time: one ASOF join on the event timestamp."""
     usable = "SELECT * FROM feature_rows"
+    keys = ", ".join(_keys(view))
     if tied:
-        usable = """
-            SELECT * FROM feature_rows ANTI JOIN tied USING (_key, _event)
+        usable = f"""
+            SELECT * FROM feature_rows ANTI JOIN tied USING ({keys}, _event)
             UNION ALL BY NAME
-            SELECT * FROM feature_rows SEMI JOIN tied USING (_key, _event)
+            SELECT * FROM feature_rows SEMI JOIN tied USING ({keys}, _event)
             QUALIFY row_number() OVER (
-                PARTITION BY _key, _event ORDER BY _known DESC, _file DESC, _line DESC) = 1"""
+                PARTITION BY {keys}, _event ORDER BY _known DESC, _file DESC, _line DESC) = 1"""
     return f"""
-        WITH tied AS (SELECT _key, _event FROM feature_rows GROUP BY _key, _event HAVING count(*) > 1),
+        WITH tied AS (SELECT {keys}, _event FROM feature_rows GROUP BY {keys}, _event HAVING count(*) > 1),
         usable AS ({usable})
         SELECT as_of_rows._row {_features(view, "usable")}
         FROM as_of_rows ASOF LEFT JOIN usable
-        ON as_of_rows._key = usable._key AND as_of_rows._at >= usable._event"""
+        ON {_same_keys(view, "usable")} AND as_of_rows._at >= usable._event"""
 
 
 def _with_late_rows(view: AsOfView) -> str:
@@ -116,21 +122,31 @@ def _with_late_rows(view: AsOfView) -> str:
     Feature rows are numbered by preference; at each moment when one becomes usable, the highest
     number among those usable so far is the right one until the next such moment.
     """
+    keys = ", ".join(_keys(view))
     return f"""
         WITH numbered AS (
             SELECT *, greatest(_event, _known) AS _usable_from,
                    row_number() OVER (ORDER BY _event, _known, _file, _line) AS _number
             FROM feature_rows),
         best AS (
-            SELECT DISTINCT _key, _usable_from,
-                   max(_number) OVER (PARTITION BY _key ORDER BY _usable_from) AS _number
+            SELECT DISTINCT {keys}, _usable_from,
+                   max(_number) OVER (PARTITION BY {keys} ORDER BY _usable_from) AS _number
             FROM numbered),
         chosen AS (
             SELECT as_of_rows._row, as_of_rows._at, best._number
             FROM as_of_rows ASOF LEFT JOIN best
-            ON as_of_rows._key = best._key AND as_of_rows._at >= best._usable_from)
+            ON {_same_keys(view, "best")} AND as_of_rows._at >= best._usable_from)
         SELECT as_of_rows._row {_features(view, "numbered")}
         FROM chosen AS as_of_rows LEFT JOIN numbered USING (_number)"""
+
+
+def _keys(view: AsOfView) -> list[str]:
+    """Names of the join keys inside the query."""
+    return [f"_key{number}" for number in range(len(view.join_keys))]
+
+
+def _same_keys(view: AsOfView, other: str) -> str:
+    return " AND ".join(f"as_of_rows.{key} = {other}.{key}" for key in _keys(view))
 
 
 def _features(view: AsOfView, among: str) -> str:
@@ -164,7 +180,7 @@ def _check_names(rows: pa.Table, views: Sequence[AsOfView], event_timestamp: str
     for view in views:
         if not view.paths:
             raise LakeError(f"feature view {view.name!r}: no feature files were given; build its days first")
-        for name in (event_timestamp, view.join_key):
+        for name in (event_timestamp, *view.join_keys):
             if name not in rows.column_names:
                 raise DeclarationError(
                     f"as-of join with feature view {view.name!r}: the rows have no column {name!r}; "

@@ -13,7 +13,7 @@ from platform_assets.resources import PlatformResource
 def _columns(repository: Repository, view: FeatureView) -> list[tuple[str, str, str]]:
     source = repository.source(view.source)
     names = dict.fromkeys(
-        (*source.primary_key, repository.entity(view.entity).join_key, source.event_timestamp)
+        (*source.primary_key, *repository.entity_of(view).join_keys, source.event_timestamp)
     )
     return [
         *((name, source.column(name).type, source.column(name).description) for name in names),
@@ -25,14 +25,14 @@ def _columns(repository: Repository, view: FeatureView) -> list[tuple[str, str, 
 def _lineage(repository: Repository, view: FeatureView) -> dg.TableColumnLineage:
     source = repository.source(view.source)
     raw = asset_keys.raw_key(source.name)
-    join_key = repository.entity(view.entity).join_key
+    join_keys = repository.entity_of(view).join_keys
     deps: dict[str, list[tuple[dg.AssetKey, str]]] = {
-        name: [(raw, name)] for name in (*source.primary_key, join_key, source.event_timestamp)
+        name: [(raw, name)] for name in (*source.primary_key, *join_keys, source.event_timestamp)
     }
     for feature in view.features:
         names = [source.event_timestamp]
         if feature.is_window:
-            names.append(join_key)
+            names += join_keys
         if feature.column is not None:
             names.append(feature.column)
         deps[feature.name] = [(raw, name) for name in names]
@@ -81,7 +81,7 @@ def feature_view_asset(repository: Repository, view: FeatureView) -> dg.AssetsDe
             build_feature_days(
                 stores,
                 recorded.source(other.source),
-                recorded.entity(other.entity),
+                recorded.entity_of(other),
                 other,
                 days,
                 untrusted=untrusted,
@@ -91,7 +91,7 @@ def feature_view_asset(repository: Repository, view: FeatureView) -> dg.AssetsDe
         manifests = build_feature_days(
             stores,
             source,
-            repository.entity(view.entity),
+            repository.entity_of(view),
             view,
             days,
             untrusted=untrusted,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from platform_assets.declaration.feature_view import Entity, FeatureView
+from platform_assets.declaration.feature_view import AnyEntity, FeatureView
 from platform_assets.declaration.source import Source
 from platform_assets.errors import Blocked
 from platform_assets.features.engine import duckdb_engine, parquet_files
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def compute_features(
-    source: Source, entity: Entity, view: FeatureView, raw_paths: Sequence[str], days: Iterable[str]
+    source: Source, entity: AnyEntity, view: FeatureView, raw_paths: Sequence[str], days: Iterable[str]
 ) -> pa.Table:
     """Feature rows of any set of days, in one query and no promised order.
 
@@ -57,7 +57,7 @@ def expected_inputs(stores: Stores, source: Source, view: FeatureView, day: str)
 def build_feature_days(
     stores: Stores,
     source: Source,
-    entity: Entity,
+    entity: AnyEntity,
     view: FeatureView,
     days: Sequence[str],
     *,

@@ -10,10 +10,11 @@ import hashlib
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from platform_assets.declaration.duration import microseconds
-from platform_assets.declaration.feature_view import Entity, FeatureView
+from platform_assets.declaration.feature_view import AnyEntity, FeatureView
 from platform_assets.declaration.gate import FeatureEquality
 from platform_assets.declaration.product import Product
 from platform_assets.declaration.repository import Repository
@@ -21,7 +22,13 @@ from platform_assets.declaration.source import Source
 from platform_assets.errors import PlatformError
 from platform_assets.evidence.evidence import Evidence, Verdict
 from platform_assets.features.availability import availability_column
-from platform_assets.features.independent import DAY, NotMeasuredError, independent_features, micros
+from platform_assets.features.independent import (
+    DAY,
+    NotMeasuredError,
+    independent_features,
+    key_names,
+    micros,
+)
 from platform_assets.features.reach import raw_days
 from platform_assets.lake.digest import document_digest
 from platform_assets.lake.manifest import Manifest
@@ -109,21 +116,19 @@ def _compare_views(
                 f"feature view {view.name!r} is declared as {view.code_version}, the training set was built "
                 f"with {built_with.get(view.name)}; build the training set again"
             )
-        entity = repository.entity(view.entity)
-        key_columns = list(dict.fromkeys([*source.primary_key, entity.join_key, source.event_timestamp]))
+        entity = repository.entity_of(view)
+        key_columns = list(dict.fromkeys([*source.primary_key, *entity.join_keys, source.event_timestamp]))
         absent = sorted({*key_columns, *names} - set(training_set_columns := pq.read_schema(path).names))
         if absent:
             raise NotMeasuredError(
                 f"{path.name}: no column {', '.join(absent)}; it has {', '.join(training_set_columns)}"
             )
-        keys = sampled_keys(
-            pq.read_table(path, columns=[entity.join_key]).column(0).unique().to_pylist(), gate.entities
-        )
+        held = pq.read_table(path, columns=list(entity.join_keys)).group_by(list(entity.join_keys))
+        keys = sampled_keys(key_names(held.aggregate([]), entity.join_keys), gate.entities)
         if not keys:
             raise NotMeasuredError(f"the training set holds no {entity.name} to sample")
-        among = [(entity.join_key, "in", keys)]
-        rows = pq.read_table(path, columns=[*key_columns, *names], filters=among)
-        expected = _expected(stores, source, entity, view, training_set, rows, among, names)
+        rows = _rows_of(path, [*key_columns, *names], entity, keys)
+        expected = _expected(stores, source, entity, view, training_set, rows, keys, names)
         _count_differences(rows, names, expected, gate.tolerance, measured)
         rows_seen += rows.num_rows
     measured["rows"] = rows_seen
@@ -147,18 +152,18 @@ def _used(product: Product, view: FeatureView) -> list[str]:
 def _expected(
     stores: Stores,
     source: Source,
-    entity: Entity,
+    entity: AnyEntity,
     view: FeatureView,
     training_set: Manifest,
     rows: pa.Table,
-    among: list[tuple[str, str, list[Any]]],
+    keys: list[Any],
     names: Sequence[str],
 ) -> dict[str, Floats]:
     """Each row's features as of its time: those of the newest raw row of its entity known by then."""
     import numpy as np
     import pyarrow as pa
 
-    raw = _raw_rows(stores, source, entity, view, training_set, rows, among)
+    raw = _raw_rows(stores, source, entity, view, training_set, rows, keys)
     when = micros(rows, source.event_timestamp)
     reading = str(training_set.notes.get("reading", "as_known_now"))
     available = availability_column(source, reading)
@@ -176,15 +181,14 @@ def _expected(
 def _raw_rows(
     stores: Stores,
     source: Source,
-    entity: Entity,
+    entity: AnyEntity,
     view: FeatureView,
     training_set: Manifest,
     rows: pa.Table,
-    among: list[tuple[str, str, list[Any]]],
+    keys: list[Any],
 ) -> pa.Table:
     """Raw rows of the sampled entities in the versions the training set was made from."""
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     table = stores.lake.table(raw_table(source.name))
     digests = training_set.inputs.get(raw_table(source.name), {})
@@ -194,17 +198,28 @@ def _raw_rows(
     if not days:
         raise NotMeasuredError("the training set names no raw day among its inputs")
     read = [f.column for f in view.features if f.column is not None]
-    wanted = [*source.primary_key, entity.join_key, source.event_timestamp, AVAILABLE_AT, *read]
+    wanted = [*source.primary_key, *entity.join_keys, source.event_timestamp, AVAILABLE_AT, *read]
     columns = list(dict.fromkeys(wanted))
-    parts = [
-        pq.read_table(table.path(table.version(day, digests[day])), columns=columns, filters=among)
-        for day in days
-    ]
+    parts = [_rows_of(table.path(table.version(day, digests[day])), columns, entity, keys) for day in days]
     return pa.concat_tables(parts)
 
 
+def _rows_of(path: Path, columns: Sequence[str], entity: AnyEntity, keys: list[Any]) -> pa.Table:
+    """A file's rows of the entities with these keys."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    parts = [keys] if len(entity.join_keys) == 1 else [list(set(part)) for part in zip(*keys, strict=True)]
+    among = [(name, "in", part) for name, part in zip(entity.join_keys, parts, strict=True)]
+    rows = pq.read_table(path, columns=list(columns), filters=among)
+    if len(parts) == 1:
+        return rows
+    wanted = set(keys)
+    return rows.filter(pa.array([name in wanted for name in key_names(rows, entity.join_keys)], pa.bool_()))
+
+
 def _newest_known(
-    source: Source, entity: Entity, raw: pa.Table, rows: pa.Table, ttl: int, available: str
+    source: Source, entity: AnyEntity, raw: pa.Table, rows: pa.Table, ttl: int, available: str
 ) -> Integers:
     """Index of the raw row that each row takes its features from; -1 for none."""
     import numpy as np
@@ -212,13 +227,13 @@ def _newest_known(
     when, known = micros(raw, source.event_timestamp), micros(raw, available)
     has_availability = ~raw.column(available).combine_chunks().is_null().to_numpy(zero_copy_only=False)
     of: dict[Any, list[tuple[int, int, int]]] = {}
-    for index, name in enumerate(raw.column(entity.join_key).to_pylist()):
+    for index, name in enumerate(key_names(raw, entity.join_keys)):
         if name is not None and has_availability[index]:
             of.setdefault(name, []).append((int(when[index]), int(known[index]), index))
     for events in of.values():
         events.sort()
     chosen = np.full(rows.num_rows, -1, dtype=np.int64)
-    names = rows.column(entity.join_key).to_pylist()
+    names = key_names(rows, entity.join_keys)
     for number, (name, t) in enumerate(
         zip(names, micros(rows, source.event_timestamp).tolist(), strict=True)
     ):

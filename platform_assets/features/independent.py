@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from platform_assets.declaration.duration import microseconds
-from platform_assets.declaration.feature_view import Entity, Feature, FeatureView
+from platform_assets.declaration.feature_view import AnyEntity, Feature, FeatureView
 from platform_assets.declaration.source import Source
 from platform_assets.errors import PlatformError
 
@@ -29,7 +29,7 @@ class NotMeasuredError(PlatformError):
 
 
 def independent_features(
-    source: Source, entity: Entity, view: FeatureView, raw: pa.Table, rows: pa.Table
+    source: Source, entity: AnyEntity, view: FeatureView, raw: pa.Table, rows: pa.Table
 ) -> dict[str, npt.NDArray[Any]]:
     """Features of `rows` over the raw rows given, by name, float64 with NaN for null.
 
@@ -63,11 +63,11 @@ def independent_features(
 class _Events:
     """Raw rows sorted by entity and time."""
 
-    def __init__(self, source: Source, entity: Entity, raw: pa.Table) -> None:
+    def __init__(self, source: Source, entity: AnyEntity, raw: pa.Table) -> None:
         import numpy as np
 
         self.source, self.entity = source, entity
-        names = raw.column(entity.join_key).to_pylist()
+        names = key_names(raw, entity.join_keys)
         self.code_of = {name: code for code, name in enumerate(dict.fromkeys(names)) if name is not None}
         who = np.array([self.code_of.get(name, -1) for name in names], dtype=np.int64)
         when = micros(raw, source.event_timestamp)
@@ -82,7 +82,7 @@ class _Events:
         """Number of each row's entity; -1 for null or never seen."""
         import numpy as np
 
-        names = rows.column(self.entity.join_key).to_pylist()
+        names = key_names(rows, self.entity.join_keys)
         return np.array(
             [-1 if name is None else self.code_of.get(name, -1) for name in names], dtype=np.int64
         )
@@ -227,6 +227,13 @@ def micros(table: pa.Table, name: str) -> Integers:
     column = table.column(name)
     whole = column.cast(pa.timestamp("us", tz=column.type.tz)).cast(pa.int64())
     return pc.fill_null(whole, 0).to_numpy()  # type: ignore[no-any-return]
+
+
+def key_names(table: pa.Table, join_keys: Sequence[str]) -> list[Any]:
+    """Each row's entity: its key, or the tuple of its keys; None when one is missing."""
+    if len(join_keys) == 1:
+        return table.column(join_keys[0]).to_pylist()  # type: ignore[no-any-return]
+    return [None if None in keys else keys for keys in _tuples(table, join_keys)]
 
 
 def _tuples(table: pa.Table, names: Sequence[str]) -> list[tuple[Any, ...]]:

@@ -127,7 +127,7 @@ def _only(recorded: Repository, declared: Repository, view: FeatureView) -> Repo
     source = recorded.source(view.source)
     return Repository(
         {source.name: source},
-        {view.entity: recorded.entity(view.entity)},
+        {name: recorded.entity(name) for name in view.entities},
         {view.name: view},
         {source.name: declared.folders.get(source.name, recorded.folders[source.name])},
     )

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from platform_assets.declaration.feature_view import Entity, FeatureView
+from platform_assets.declaration.feature_view import AnyEntity, FeatureView
 from platform_assets.declaration.source import Source
 from platform_assets.features.window_sql import view_sql
 
@@ -46,7 +46,7 @@ def local_spark(cores: int = 2, memory: str = "1g") -> Iterator[SparkSession]:
 def compute_features_on_spark(
     session: SparkSession,
     source: Source,
-    entity: Entity,
+    entity: AnyEntity,
     view: FeatureView,
     raw_paths: Sequence[str],
     days: Iterable[str],

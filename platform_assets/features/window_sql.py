@@ -13,7 +13,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Literal
 
 from platform_assets.declaration.duration import microseconds
-from platform_assets.declaration.feature_view import Entity, Feature, FeatureView
+from platform_assets.declaration.feature_view import AnyEntity, Feature, FeatureView
 from platform_assets.declaration.source import Column, Source
 from platform_assets.errors import DeclarationError
 from platform_assets.features.reach import ranges
@@ -30,7 +30,7 @@ PACKED = 88
 
 def view_sql(
     source: Source,
-    entity: Entity,
+    entity: AnyEntity,
     view: FeatureView,
     *,
     relation: str,
@@ -41,7 +41,7 @@ def view_sql(
     """One SELECT with a row for each row of `relation`, in no promised order.
 
     `relation` is anything that may follow FROM and has the source's columns and `_available_at`.
-    Columns out: `partition_by`, primary key, join key, event timestamp, `_available_at`, features.
+    Columns out: `partition_by`, primary key, join keys, event timestamp, `_available_at`, features.
     `days` keeps rows of those days only, after their windows have looked at every row there is.
     `partition_by` separates rows further (windows never look across its columns).
 
@@ -50,7 +50,7 @@ def view_sql(
 
     A null is left out of sum, mean, min and max and of the count of a column, as in SQL; so is a NaN
     in a column declared nullable. A window without values has the declared `empty`, else 0 for a
-    count and null for the rest. A row without a join key belongs to nobody: its windows are empty.
+    count and null for the rest. A row without one of its join keys belongs to nobody: its windows are empty.
     Columns with a `scale` and whole numbers are summed as integers and divided once, so results are
     equal to the last bit on every engine.
 
@@ -76,7 +76,7 @@ class _ViewQuery:
     """Collects the expressions of the two inner SELECTs while the features are written."""
 
     source: Source
-    entity: Entity
+    entity: AnyEntity
     view: FeatureView
     dialect: Dialect
     partition_by: tuple[str, ...]
@@ -84,8 +84,8 @@ class _ViewQuery:
     windows: dict[str, str] = field(default_factory=dict)  # expression over a window -> name
 
     def sql(self, relation: str, days: Iterable[str] | None) -> str:
-        key, moment = self.entity.join_key, self.source.event_timestamp
-        names = [*self.partition_by, *self.source.primary_key, key, moment, AVAILABLE_AT]
+        moment = self.source.event_timestamp
+        names = [*self.partition_by, *self.source.primary_key, *self.entity.join_keys, moment, AVAILABLE_AT]
         kept = ", ".join(self.quoted(name) for name in dict.fromkeys(names))
         features = [f"{self.feature(f)} AS {self.quoted(f.name)}" for f in self.view.features]
         values = [f"{expression} AS {name}" for expression, name in self.values.items()]
@@ -149,11 +149,11 @@ class _ViewQuery:
                 value = self.over(feature, "count", counted)
             empty = f"{int(feature.empty)}" if feature.empty is not None else "0"
             if self.key_may_be_missing:
-                value = f"CASE WHEN {self.quoted(self.entity.join_key)} IS NOT NULL THEN {value} ELSE 0 END"
+                value = f"CASE WHEN {self.has_key} THEN {value} ELSE 0 END"
             return value if empty == "0" else f"coalesce(nullif({value}, 0), {empty})"
         value = self.aggregate(feature)
         if self.key_may_be_missing:
-            value = f"CASE WHEN {self.quoted(self.entity.join_key)} IS NOT NULL THEN {value} END"
+            value = f"CASE WHEN {self.has_key} THEN {value} END"
         if feature.empty is not None:
             value = f"coalesce({value}, {feature.empty!r})"
         return value
@@ -220,7 +220,7 @@ class _ViewQuery:
         assert feature.window is not None
         delay, width = microseconds(feature.delay), microseconds(feature.window)
         end = f"{delay} PRECEDING" if delay else "CURRENT ROW"
-        partition = ", ".join(self.quoted(name) for name in (*self.partition_by, self.entity.join_key))
+        partition = ", ".join(self.quoted(name) for name in (*self.partition_by, *self.entity.join_keys))
         frame = f"PARTITION BY {partition} ORDER BY _us RANGE BETWEEN {delay + width - 1} PRECEDING AND {end}"
         without_own = not feature.include_current_row and not delay
         if without_own and self.dialect == "duckdb":
@@ -266,7 +266,11 @@ class _ViewQuery:
 
     @property
     def key_may_be_missing(self) -> bool:
-        return self.source.column(self.entity.join_key).nullable
+        return any(self.source.column(name).nullable for name in self.entity.join_keys)
+
+    @property
+    def has_key(self) -> str:
+        return " AND ".join(f"{self.quoted(name)} IS NOT NULL" for name in self.entity.join_keys)
 
     def quoted(self, name: str) -> str:
         if self.dialect == "spark":

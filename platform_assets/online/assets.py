@@ -16,7 +16,7 @@ def online_asset(repository: Repository, view: FeatureView) -> dg.AssetsDefiniti
 
     @dg.asset(
         key=asset_keys.online_key(view.name),
-        description=f"Recent events of each {view.entity} in Feast's online store; "
+        description=f"Recent events of each {' and '.join(view.entities)} in Feast's online store; "
         "windows are finished at request time.",
         owners=list(view.owners),
         group_name=source.name,

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from platform_assets.declaration.duration import format_duration
-from platform_assets.declaration.feature_view import Feature, FeatureView
+from platform_assets.declaration.feature_view import Entity, Feature, FeatureView
 from platform_assets.declaration.repository import Repository
 from platform_assets.declaration.source import Source
 from platform_assets.errors import DeclarationError
@@ -63,38 +63,29 @@ def feast_objects(repository: Repository, stable_folder: Callable[[FeatureView],
     views: list[Any] = []
     for view in repository.feature_views.values():
         source = repository.source(view.source)
-        declared = repository.entity(view.entity)
-        whole = key_is_whole(source, (declared.join_key,))
-        kind = source.column(declared.join_key).type
-        if kind not in ("int64", "string"):
-            raise DeclarationError(
-                f"entity {declared.name!r}: join key {declared.join_key!r} is a {kind} in source "
-                f"{source.name!r}; Feast finds entities by int64 or string"
-            )
-        entity = entities.setdefault(
-            declared.name,
-            feast.Entity(
-                name=declared.name,
-                join_keys=[declared.join_key],
-                value_type=feast.ValueType.INT64 if whole else feast.ValueType.STRING,
-                description=declared.description,
-            ),
-        )
+        members = [repository.entity(name) for name in view.entities]
+        for member in members:
+            if member.name not in entities:
+                entities[member.name] = _feast_entity(source, member)
+        about = [entities[name] for name in view.entities]
         files = feast.FileSource(
             name=f"{feast_name(view)}__files",
             path=str(stable_folder(view)),
             timestamp_field=source.event_timestamp,
             created_timestamp_column=AVAILABLE_AT,
         )
-        key = feast.Field(name=declared.join_key, dtype=Int64 if whole else String)
+        keys = [
+            feast.Field(name=name, dtype=Int64 if key_is_whole(source, (name,)) else String)
+            for name in repository.entity_of(view).join_keys
+        ]
         views.append(
             feast.FeatureView(
                 name=feast_name(view),
                 description=view.description,
                 owner=", ".join(view.owners),
-                entities=[entity],
+                entities=about,
                 schema=[
-                    key,
+                    *keys,
                     *(
                         feast.Field(
                             name=f.name, dtype=types[f.type], description=f.description, tags=_feature_tags(f)
@@ -118,15 +109,36 @@ def feast_objects(repository: Repository, stable_folder: Callable[[FeatureView],
             )
         )
         if view.online:
-            views.append(_state_view(source, view, entity, key, files))
+            views.append(_state_view(source, view, about, keys, files))
     return [*entities.values(), *views]
 
 
-def _state_view(source: Source, view: FeatureView, entity: Any, key: Field, files: Any) -> FeastView:
+def _feast_entity(source: Source, entity: Entity) -> Any:
+    import feast
+
+    kind = source.column(entity.join_key).type
+    if kind not in ("int64", "string"):
+        raise DeclarationError(
+            f"entity {entity.name!r}: join key {entity.join_key!r} is a {kind} in source {source.name!r}; "
+            f"Feast finds entities by int64 or string"
+        )
+    return feast.Entity(
+        name=entity.name,
+        join_keys=[entity.join_key],
+        value_type=feast.ValueType.INT64 if kind == "int64" else feast.ValueType.STRING,
+        description=entity.description,
+    )
+
+
+def _state_view(
+    source: Source, view: FeatureView, entities: list[Any], join_keys: list[Field], files: Any
+) -> FeastView:
     import feast
     from feast.types import Array, Float64, Int64, String
 
-    fields = [key, feast.Field(name=TIMES, dtype=Array(Int64))]
+    names = tuple(field.name for field in join_keys)
+    about = " and ".join(view.entities)
+    fields = [*join_keys, feast.Field(name=TIMES, dtype=Array(Int64))]
     if keeps_keys(view):
         keys = Int64 if key_is_whole(source, source.primary_key) else String
         fields.append(feast.Field(name=KEYS, dtype=Array(keys)))
@@ -136,13 +148,13 @@ def _state_view(source: Source, view: FeatureView, entity: Any, key: Field, file
     ]
     fields += [
         feast.Field(name=STATE_DIGEST, dtype=String),
-        feast.Field(name=ENTITIES, dtype=Array(key.dtype)),
+        feast.Field(name=ENTITIES, dtype=Array(Int64 if key_is_whole(source, names) else String)),
     ]
     return feast.FeatureView(
         name=state_view_name(view),
-        description=f"Recent events of each {view.entity}; requests finish {view.name} from them.",
+        description=f"Recent events of each {about}; requests finish {view.name} from them.",
         owner=", ".join(view.owners),
-        entities=[entity],
+        entities=entities,
         schema=fields,
         ttl=retention(view) + HORIZON,
         online=True,

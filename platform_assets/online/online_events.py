@@ -15,7 +15,7 @@ from platform_assets.declaration.source import Source
 from platform_assets.errors import Blocked
 from platform_assets.home import Home
 from platform_assets.lake.atomic_files import exclusive_lock
-from platform_assets.online.feast_objects import PROJECT, STATE_DIGEST, key_is_whole
+from platform_assets.online.feast_objects import PROJECT, STATE_DIGEST
 from platform_assets.online.online_state import (
     decoded,
     midnight,
@@ -23,7 +23,7 @@ from platform_assets.online.online_state import (
     state_columns,
 )
 from platform_assets.online.serving_windows import HORIZON, Events
-from platform_assets.online.state_rows import STATE_ROW, read_rows
+from platform_assets.online.state_rows import read_rows, state_name
 from platform_assets.stores import Stores
 from platform_assets.vocabulary import online_table
 
@@ -122,8 +122,8 @@ def _read_state(
     source = repository.source(view.source)
     promised = _promised_state(stores, source, view)
     _refuse_too_old(view, moments, promised)
-    entity_key = repository.entity(view.entity).join_key
-    this_state = STATE_ROW[key_is_whole(source, (entity_key,))]
+    join_keys = repository.entity_of(view).join_keys
+    this_state = state_name(source, join_keys)
     columns = state_columns(source, view)
     found: dict[Any, Events] = {}
     try:
@@ -132,7 +132,7 @@ def _read_state(
         reading = store or open_feast(stores.home)
         for start in range(0, max(len(wanted), 1), _BATCH):
             batch = wanted[start : start + _BATCH]
-            state, *rows = read_rows(reading, view, entity_key, [this_state, *batch], columns)
+            state, *rows = read_rows(reading, source, view, join_keys, [this_state, *batch], columns)
             _check_state(view, state, promised)
             found.update(
                 (name, decoded(source, view, row)) for name, row in zip(batch, rows, strict=True) if row

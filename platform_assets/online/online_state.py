@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from platform_assets.declaration.duration import microseconds
 from platform_assets.declaration.feature_view import FeatureView
 from platform_assets.declaration.source import Source
+from platform_assets.features.entity_keys import key_names
 from platform_assets.features.reach import DAY
 from platform_assets.lake.digest import canonical
 from platform_assets.lake.lake import Table
@@ -35,25 +36,37 @@ if TYPE_CHECKING:
 
 
 def recent_events(
-    table: Table, source: Source, view: FeatureView, entity_key: str, until: date, days: Iterable[str]
+    table: Table,
+    source: Source,
+    view: FeatureView,
+    join_keys: tuple[str, ...],
+    until: date,
+    days: Iterable[str],
 ) -> pa.Table:
-    """Events of the retention as `entity`, times, keys and measures, by entity and time."""
+    """Events of the retention as `entity`, times, keys and measures, by entity and time.
+
+    `entity` is an int64 join key as it is; any other, and several together, are text: see `entity_text`.
+    """
     import pyarrow as pa
     import pyarrow.compute as pc
 
     key = source.primary_key
-    wanted = [entity_key, source.event_timestamp, *key, *(m.column for m in measures(source, view))]
+    wanted = [*join_keys, source.event_timestamp, *key, *(m.column for m in measures(source, view))]
     raw = table.read(sorted(days), list(dict.fromkeys(wanted)))
     if not view.windows:
         raw = raw.slice(0, 0)
     times = raw.column(source.event_timestamp).cast(pa.timestamp("us")).cast(pa.int64())
     after = midnight(until) - microseconds(HORIZON) - microseconds(retention(view))
     raw = raw.append_column(TIMES, times)
-    raw = raw.filter(pc.and_(pc.greater(times, after), pc.is_valid(raw.column(entity_key))))
-    order = [(entity_key, "ascending"), (TIMES, "ascending"), *((name, "ascending") for name in key)]
-    raw = raw.sort_by(list(dict.fromkeys(order)))
-    columns = {"entity": raw.column(entity_key), TIMES: raw.column(TIMES)}
-    if not key_is_whole(source, (entity_key,)):
+    recent = pc.greater(times, after)
+    for name in join_keys:
+        recent = pc.and_(recent, pc.is_valid(raw.column(name)))
+    raw = raw.filter(recent)
+    raw = raw.sort_by([(name, "ascending") for name in dict.fromkeys((*join_keys, TIMES, *key))])
+    columns = {"entity": raw.column(join_keys[0]), TIMES: raw.column(TIMES)}
+    if len(join_keys) > 1:
+        columns["entity"] = pa.array([entity_text(n) for n in key_names(raw, join_keys)], pa.string())
+    elif not key_is_whole(source, join_keys):
         columns["entity"] = columns["entity"].cast(pa.string())
     if keeps_keys(view):
         whole = key_is_whole(source, key)
@@ -99,6 +112,16 @@ def measured(column: pa.ChunkedArray, measure: Measure) -> pa.ChunkedArray:
             column = pc.if_else(pc.is_nan(column), None, column)
         column = pc.round(pc.multiply(column, float(measure.unit)))
     return pc.fill_null(column.cast(pa.int64()), MISSING)
+
+
+def entity_text(name: Any) -> str:
+    """An entity as text: a single key as it is, several as a JSON list; `entity_of_text` reads it back."""
+    return json.dumps(name) if isinstance(name, tuple) else str(name)
+
+
+def entity_of_text(text: str, join_keys: tuple[str, ...]) -> Any:
+    """The key, or the tuple of keys, that `entity_text` wrote."""
+    return tuple(json.loads(text)) if len(join_keys) > 1 else text
 
 
 def row_keys(source: Source, rows: pa.Table) -> list[Any]:

@@ -17,6 +17,7 @@ from platform_assets.declaration.feature_view import FeatureView
 from platform_assets.declaration.repository import Repository
 from platform_assets.declaration.source import Source
 from platform_assets.errors import Blocked, LakeError
+from platform_assets.features.entity_keys import key_names
 from platform_assets.lake.atomic_files import exclusive_lock
 from platform_assets.lake.digest import document_digest, table_digest
 from platform_assets.lake.manifest import Manifest
@@ -100,7 +101,7 @@ def fill_online(
     if not view.online:
         raise Blocked(f"feature view {view.name!r} is declared online: false, so it keeps no online state")
     source = repository.source(view.source)
-    entity_key = repository.entity(view.entity).join_key
+    join_keys = repository.entity_of(view).join_keys
     with exclusive_lock(fill_lock(stores.home, view)):
         inputs = online_inputs(stores, repository, view)
         digests = inputs[raw_table(source.name)]
@@ -112,7 +113,7 @@ def fill_online(
             )
         until = date.fromisoformat(max(digests)) + timedelta(days=1)
         events = recent_events(
-            stores.lake.table(raw_table(source.name)), source, view, entity_key, until, digests
+            stores.lake.table(raw_table(source.name)), source, view, join_keys, until, digests
         )
         table = stores.lake.table(online_table(view.lake_name))
         payload = {
@@ -129,7 +130,7 @@ def fill_online(
                 open_online_store(stores, repository),
                 source,
                 view,
-                entity_key,
+                join_keys,
                 events,
                 until,
                 state_digest=str(payload["state_digest"]),
@@ -173,8 +174,7 @@ def serve(
             values = requests.column(feature.column).to_pylist() if feature.column else [None] * len(moments)
             served[feature.name] = [row_value(feature, t, v) for t, v in zip(moments, values, strict=True)]
     if view.windows:
-        entity_key = repository.entity(view.entity).join_key
-        names = requests.column(entity_key).to_pylist()
+        names = key_names(requests, repository.entity_of(view).join_keys)
         own = _own_rows(source, view, requests)
         keys = row_keys(source, requests) if keeps_keys(view) else [None] * len(moments)
         known = read_events(stores, repository, view, names, moments, store=store)

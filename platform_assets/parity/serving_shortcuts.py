@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from platform_assets.declaration.feature_view import FeatureView
 from platform_assets.declaration.repository import Repository
+from platform_assets.features.entity_keys import key_names
 from platform_assets.online.online_events import read_events
 from platform_assets.online.online_state import midnight, no_events
 from platform_assets.online.serving_windows import finish
@@ -51,7 +52,7 @@ def _midnight_snapshot(
 ) -> Served:
     source = repository.source(view.source)
     moment = midnight(date.fromisoformat(day))
-    names = requests.column(repository.entity(view.entity).join_key).to_pylist()
+    names = key_names(requests, repository.entity_of(view).join_keys)
     known = read_events(stores, repository, view, names, [moment])
     nobody = no_events(source, view)
     return {
@@ -66,19 +67,21 @@ def _last_stored_row(
     import pyarrow.compute as pc
 
     source = repository.source(view.source)
-    entity_key = repository.entity(view.entity).join_key
+    join_keys = repository.entity_of(view).join_keys
     table = stores.lake.table(feature_table(view.lake_name))
     newest = date.fromisoformat(day)
     days = [(newest - timedelta(days=n)).isoformat() for n in range(LOOK_BACK, -1, -1)]
     windows = [feature.name for feature in view.windows]
-    stored = table.read(table.current(days), [entity_key, source.event_timestamp, *windows])
-    stored = stored.filter(pc.is_in(stored.column(entity_key), requests.column(entity_key).combine_chunks()))
+    stored = table.read(table.current(days), [*join_keys, source.event_timestamp, *windows])
+    for name in join_keys:
+        stored = stored.filter(pc.is_in(stored.column(name), requests.column(name).combine_chunks()))
     rows: dict[Any, list[tuple[Any, ...]]] = {}
-    for name, moment, *values in zip(*(column.to_pylist() for column in stored.columns), strict=True):
+    columns = (stored.column(name).to_pylist() for name in (source.event_timestamp, *windows))
+    for name, moment, *values in zip(key_names(stored, join_keys), *columns, strict=True):
         rows.setdefault(name, []).append((moment, *values))
     found = []
     for name, moment in zip(
-        requests.column(entity_key).to_pylist(),
+        key_names(requests, join_keys),
         requests.column(source.event_timestamp).to_pylist(),
         strict=True,
     ):

@@ -173,13 +173,13 @@ def _view_columns(
     as_of = AsOfView(
         name=view_name,
         paths=tuple(paths),
-        join_key=repository.entity(view.entity).join_key,
+        join_keys=repository.entity_of(view).join_keys,
         event_timestamp=source.event_timestamp,
         available_at=AVAILABLE_AT,
         features=tuple(columns),
         ttl=view.ttl,
     )
-    plain = rows.select([*dict.fromkeys((*source.primary_key, as_of.join_key, source.event_timestamp))])
+    plain = rows.select([*dict.fromkeys((*source.primary_key, *as_of.join_keys, source.event_timestamp))])
     joined = as_of_join(plain, [as_of], event_timestamp=source.event_timestamp)
     return {name: joined.column(name) for name in columns}
 

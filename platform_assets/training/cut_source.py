@@ -80,7 +80,8 @@ def _cut_source(
     stores: Stores, repository: Repository, product: Product, training_set: Manifest, view: FeatureView
 ) -> str:
     """For every sampled row, its entity's raw rows that had happened and were known at its time."""
-    source, key = repository.source(view.source), _quoted(repository.entity(view.entity).join_key)
+    source, keys = repository.source(view.source), repository.entity_of(view).join_keys
+    same = " AND ".join(f"raw_rows.{_quoted(key)} = sample.{_quoted(key)}" for key in keys)
     last = max(training_set.notes["train_days"])
     days = [day for day in training_set.inputs[feature_table(view.lake_name)] if day <= last]
     files = _raw_files(stores, source, training_set, raw_days(days, view, start=source.start))
@@ -94,7 +95,7 @@ def _cut_source(
     )
     return f"""(
         SELECT sample.{SAMPLE}, sample.{moment} AS {TIME}, {columns}
-        FROM {files} AS raw_rows JOIN sample ON raw_rows.{key} = sample.{key}
+        FROM {files} AS raw_rows JOIN sample ON {same}
         WHERE raw_rows.{moment} <= sample.{moment} AND raw_rows.{available} <= sample.{moment})"""
 
 
@@ -111,9 +112,7 @@ def _features_on(
     newest_first = ", ".join(
         f"{_quoted(name)} DESC" for name in (source.event_timestamp, AVAILABLE_AT, *source.primary_key)
     )
-    query = view_sql(
-        source, repository.entity(view.entity), view, relation=relation, partition_by=[SAMPLE, TIME]
-    )
+    query = view_sql(source, repository.entity_of(view), view, relation=relation, partition_by=[SAMPLE, TIME])
     names = ", ".join(f"newest.{_quoted(name)}" for name in view.feature_names)
     return engine.sql(f"""
         WITH newest AS (

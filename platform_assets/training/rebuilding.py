@@ -116,7 +116,7 @@ def _feature_file(
     view = repository.feature_view(name)
     source = repository.source(view.source)
     paths = [raw[day] for day in sorted(raw_days(days, view, start=source.start))]
-    rows = compute_features(source, repository.entity(view.entity), view, paths, days)
+    rows = compute_features(source, repository.entity_of(view), view, paths, days)
     path = folder / f"{name}.parquet"
     # sorted like the lake's own files: of equal timestamps a join takes the last row
     pq.write_table(canonical(rows, source.primary_key), path, compression="zstd", coerce_timestamps="us")

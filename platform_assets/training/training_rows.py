@@ -143,7 +143,7 @@ def _read(
     wanted = [name for name in columns_of(repository, product) if name not in features]
     needed = list(dict.fromkeys((*wanted, AVAILABLE_AT, *filter(None, (product.label.available_at,)))))
     # an as-of join needs the join key of every view, also of an entity the product forgot nothing about
-    keys = [repository.entity(view.entity).join_key for view in repository.views_of(product)]
+    keys = [key for view in repository.views_of(product) for key in repository.entity_of(view).join_keys]
     needed += [name for name in dict.fromkeys(keys) if name not in needed]
     parts = []
     for part, days in (("train", split.train), ("test", split.test)):
@@ -165,7 +165,7 @@ def _join(
         AsOfView(
             name=name,
             paths=tuple(feature_files[name]),
-            join_key=repository.entity(repository.feature_view(name).entity).join_key,
+            join_keys=repository.entity_of(repository.feature_view(name)).join_keys,
             event_timestamp=source.event_timestamp,
             available_at=availability_column(source, product.split.reading),
             features=features,

@@ -40,7 +40,7 @@ def feature_file(path: Path, rows: list[tuple[Any, float, float | None, float | 
 
 def view(*paths: str, ttl: timedelta | None = None, **changes: Any) -> AsOfView:
     fields: dict[str, Any] = {
-        "name": "v", "paths": paths, "join_key": "who", "event_timestamp": "ts",
+        "name": "v", "paths": paths, "join_keys": ("who",), "event_timestamp": "ts",
         "available_at": "_available_at", "features": ("f",), "ttl": ttl,
     }  # fmt: skip
     return AsOfView(**{**fields, **changes})
@@ -157,7 +157,7 @@ def test_views_and_files_together(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "error", "says"),
     [
-        ({"join_key": "nobody"}, DeclarationError, "no column 'nobody'"),
+        ({"join_keys": ("nobody",)}, DeclarationError, "no column 'nobody'"),
         ({"features": ("who",)}, DeclarationError, "'who' is there already"),
         ({"paths": ()}, LakeError, "no feature files"),
     ],

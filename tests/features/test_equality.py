@@ -146,11 +146,11 @@ def house(folder: Path, late: int = 0) -> House:
         (date.fromisoformat(day) - timedelta(days=1)).isoformat() for day in SPLIT_DAYS
     }
     for view in (SPENDING, CALENDAR):
-        entity = REPOSITORY.entity(view.entity)
+        entity = REPOSITORY.entity_of(view)
         build_feature_days(stores, SOURCE, entity, view, everything, untrusted={}, cause="test")
         table = stores.lake.table(feature_table(view.name))
         views.append(
-            AsOfView(view.name, tuple(table.paths(sorted(days))), entity.join_key, "placed", AVAILABLE_AT,
+            AsOfView(view.name, tuple(table.paths(sorted(days))), entity.join_keys, "placed", AVAILABLE_AT,
                      view.feature_names, view.ttl)
         )  # fmt: skip
         inputs[raw_table("orders")] |= raw.digests(raw_days(days, view, start=START))

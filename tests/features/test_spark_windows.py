@@ -70,7 +70,7 @@ def card_days(tmp_path_factory: Any) -> list[str]:
 def test_equal_to_duckdb(session: SparkSession, card_days: list[str], name: str) -> None:
     repository = read_repository([CHECKOUT / "feature_repo"])
     view = repository.feature_view(name)
-    source, entity = repository.source(view.source), repository.entity(view.entity)
+    source, entity = repository.source(view.source), repository.entity_of(view)
     days = [(START + timedelta(days=number)).isoformat() for number in (10, 40, 49)]
     on_spark = compute_features_on_spark(session, source, entity, view, card_days, days).sort_by(
         "TRANSACTION_ID"

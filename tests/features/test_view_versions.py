@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from platform_assets.declaration.feature_view import Entity, FeatureView
-from platform_assets.declaration.repository import Repository
+from platform_assets.declaration.repository import Repository, read_repository
 from platform_assets.declaration.source import Source
 from platform_assets.features.live_views import what_changed
 from platform_assets.online.feast_objects import state_view_name
@@ -140,3 +141,13 @@ def test_every_version_but_the_first_has_its_own_tables() -> None:
     assert (BEFORE.lake_name, newer.lake_name) == ("spending", "spending@2")
     assert newer.code_version.startswith("v2-")
     assert (state_view_name(BEFORE), state_view_name(newer)) == ("spending__events", "spending__v2__events")
+
+
+def test_views_declared_before_keep_their_code_versions() -> None:
+    """A home that was built by an earlier release is not built again."""
+    declared = read_repository([Path(__file__).parents[2] / "feature_repo"]).feature_views
+    assert {name: view.code_version for name, view in declared.items()} == {
+        "customer_spending": "v1-d16d9e5b8b6efd43",
+        "terminal_risk": "v1-9fd9f21974bfcd15",
+        "transaction_calendar": "v1-8aa1d0abb689695f",
+    }

@@ -79,7 +79,7 @@ def test_terminal_window_open_at_the_delay_is_caught() -> None:
     repository = card_repository()
     view = repository.feature_view("terminal_risk")
     raw = f"(SELECT *, TX_DATETIME AS _available_at FROM '{EXTERNAL}/card_transactions/*.parquet')"
-    sql = view_sql(repository.source(view.source), repository.entity(view.entity), view, relation=raw)
+    sql = view_sql(repository.source(view.source), repository.entity_of(view), view, relation=raw)
     name = "TERMINAL_ID_NB_TX_7DAY_WINDOW"
     differing, ours, mistaken = duckdb.sql(f"""
         WITH ours AS ({sql}), mistaken AS ({open_at_the_delay(sql)}),

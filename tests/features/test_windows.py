@@ -326,7 +326,7 @@ def test_numpy_equals_the_external_answers(name: str) -> None:
     """The judge of the gate is judged too, on one of the five days."""
     repository = card_golden.card_repository()
     view = repository.feature_view(name)
-    source, entity = repository.source(view.source), repository.entity(view.entity)
+    source, entity = repository.source(view.source), repository.entity_of(view)
     day = card_golden.DAYS[2]
     raw = pq.ParquetDataset(card_golden.raw_files(view, (day,))).read()
     rows = pq.read_table(card_golden.EXTERNAL / f"card_transactions/{day}.parquet").sort_by("TRANSACTION_ID")

@@ -62,7 +62,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> World:
 def trained(view: FeatureView, paths: list[str], rows: pa.Table, days: list[str]) -> dict[str, list]:
     """The training values of rows, in their order."""
     source = REPOSITORY.source(view.source)
-    found = compute_features(source, REPOSITORY.entity(view.entity), view, paths, days)
+    found = compute_features(source, REPOSITORY.entity_of(view), view, paths, days)
     by_key = {(row["till"], row["slip"]): row for row in found.to_pylist()}
     return {
         name: [
@@ -178,7 +178,7 @@ def test_an_entity_whose_events_were_corrected_away_is_emptied(tmp_path: Path) -
         write_raw(world.stores, day, rows.filter(pc.not_equal(rows["shop"], "shop 2")))
     fill_online(world.stores, repository, SHOP_TRADE, cause="corrected")
     store = open_online_store(world.stores, repository)
-    gone, there = read_rows(store, SHOP_TRADE, "shop", ["shop 2", "shop 1"], [TIMES])
+    gone, there = read_rows(store, SOURCE, SHOP_TRADE, ("shop",), ["shop 2", "shop 1"], [TIMES])
     assert len(gone[TIMES].int64_list_val.val) == 0
     assert len(there[TIMES].int64_list_val.val) > 0
 

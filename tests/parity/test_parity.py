@@ -10,7 +10,18 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
-from sales_world import DAYS, MEMBER_RETURNS, NEWEST, REPOSITORY, SHOP_TRADE, World, product, sales, write_raw
+from sales_world import (
+    DAYS,
+    MEMBER_RETURNS,
+    NEWEST,
+    REPOSITORY,
+    SHOP_TRADE,
+    SOURCE,
+    World,
+    product,
+    sales,
+    write_raw,
+)
 
 from platform_assets.declaration.feature_view import Feature
 from platform_assets.declaration.repository import Repository
@@ -91,7 +102,9 @@ def spoil(
     from feast.protos.feast.types.Value_pb2 import Value
 
     rows = []
-    for name, row in zip(names, read_rows(store, SHOP_TRADE, "shop", list(names), columns), strict=True):
+    for name, row in zip(
+        names, read_rows(store, SOURCE, SHOP_TRADE, ("shop",), list(names), columns), strict=True
+    ):
         for value in row.values():
             held = getattr(value, value.WhichOneof("val")).val
             held[:] = change(list(held))
@@ -286,5 +299,5 @@ def test_times_are_kept_to_the_microsecond(world: World) -> None:
     )  # fmt: skip
     world.fill()
     store = open_online_store(world.stores, REPOSITORY)
-    (found,) = read_rows(store, SHOP_TRADE, "shop", ["exact"], [TIMES])
+    (found,) = read_rows(store, SOURCE, SHOP_TRADE, ("shop",), ["exact"], [TIMES])
     assert found[TIMES].int64_list_val.val[0] % 1_000_000 == 123457

@@ -100,7 +100,7 @@ class Bank:
         split = newest_split(self.stores, self.repository, self.product)
         wanted = days or days_read(self.repository, self.product, split).features
         for view in self.repository.views_of(self.product):
-            source, entity = self.repository.source(view.source), self.repository.entity(view.entity)
+            source, entity = self.repository.source(view.source), self.repository.entity_of(view)
             build_feature_days(
                 self.stores, source, entity, view, list(wanted[view.name]), untrusted={}, cause="test"
             )

@@ -44,7 +44,7 @@ def rows_wrong(view: FeatureView, rewrite: Callable[[str], str] = lambda sql: sq
     `rewrite` may spoil the SQL. Tied rows are left out on both sides; a row on one side only counts.
     """
     repository = card_repository()
-    source, entity = repository.source(view.source), repository.entity(view.entity)
+    source, entity = repository.source(view.source), repository.entity_of(view)
     sql = view_sql(source, entity, view, relation=card_relation(view), days=DAYS)
     right = [str(EXTERNAL / f"card_features/{day}.parquet") for day in DAYS]
     differs = ", ".join(

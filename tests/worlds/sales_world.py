@@ -192,7 +192,7 @@ class World:
 
     def build(self, days: tuple[str, ...] = (NEWEST,)) -> None:
         for view in VIEWS:
-            entity = REPOSITORY.entity(view.entity)
+            entity = REPOSITORY.entity_of(view)
             build_feature_days(self.stores, SOURCE, entity, view, days, untrusted={}, cause="test")
 
     def raw(self, day: str = NEWEST) -> pa.Table:
