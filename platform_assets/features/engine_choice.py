@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
-from platform_assets.declaration.feature_view import Entity, Feature, FeatureView
+from platform_assets.declaration.feature_view import AnyEntity, Feature, FeatureView
 from platform_assets.declaration.source import Source
 from platform_assets.features.prefix_sums import OutOfRange, Summand, prefix_sum_features
 from platform_assets.features.reach import DAY
@@ -35,11 +35,11 @@ _FEATURE_FIELDS = {
 }  # fmt: skip
 
 
-def uses_prefix_sums(source: Source, entity: Entity, view: FeatureView) -> bool:
+def uses_prefix_sums(source: Source, entity: AnyEntity, view: FeatureView) -> bool:
     """Whether a view's windows are computed by prefix sums: all of them, and there is one."""
     return (
         bool(view.windows)
-        and source.column(entity.join_key).type in KEY_TYPES
+        and all(source.column(name).type in KEY_TYPES for name in entity.join_keys)
         and not _says_more(view, _VIEW_FIELDS)
         and not any(_says_more(feature, _FEATURE_FIELDS) for feature in view.features)
         and all(_is_summed(source, feature) for feature in view.windows)
@@ -49,7 +49,7 @@ def uses_prefix_sums(source: Source, entity: Entity, view: FeatureView) -> bool:
 def feature_rows(
     engine: duckdb.DuckDBPyConnection,
     source: Source,
-    entity: Entity,
+    entity: AnyEntity,
     view: FeatureView,
     relation: str,
     days: Collection[str],
@@ -66,7 +66,7 @@ def feature_rows(
 def _by_prefix_sums(
     engine: duckdb.DuckDBPyConnection,
     source: Source,
-    entity: Entity,
+    entity: AnyEntity,
     view: FeatureView,
     relation: str,
     days: Collection[str],
@@ -78,8 +78,9 @@ def _by_prefix_sums(
     summed = {name: f"_n{number}" for number, name in enumerate(columns)}
     query = summands_sql(source, entity, view, relation=relation, summed=summed)
     raw = engine.sql(query).to_arrow_table()
-    key = raw.column(entity.join_key)
-    if raw.column("_us").null_count or (key.null_count and not source.column(entity.join_key).nullable):
+    keys = {name: raw.column(name) for name in entity.join_keys}
+    undeclared = any(key.null_count and not source.column(name).nullable for name, key in keys.items())
+    if raw.column("_us").null_count or undeclared:
         return None
     moments = raw.column("_us").to_numpy()
     wanted = _on_days(moments, days)
@@ -88,7 +89,7 @@ def _by_prefix_sums(
         for name, alias in summed.items()
     }
     try:
-        found = prefix_sum_features(view.windows, [key], moments, summands, wanted)
+        found = prefix_sum_features(view.windows, list(keys.values()), moments, summands, wanted)
     except OutOfRange:
         return None
     rows = raw.drop_columns(["_us", *summed.values()])

@@ -60,7 +60,7 @@ def view_sql(
 
 
 def summands_sql(
-    source: Source, entity: Entity, view: FeatureView, *, relation: str, summed: Mapping[str, str]
+    source: Source, entity: AnyEntity, view: FeatureView, *, relation: str, summed: Mapping[str, str]
 ) -> str:
     """One SELECT of what prefix sums over a view's windows are made of; no window in it.
 
@@ -107,8 +107,8 @@ class _ViewQuery:
         )
 
     def summands(self, relation: str, summed: Mapping[str, str]) -> str:
-        key, moment = self.entity.join_key, self.source.event_timestamp
-        names = dict.fromkeys([*self.source.primary_key, key, moment, AVAILABLE_AT])
+        moment = self.source.event_timestamp
+        names = dict.fromkeys([*self.source.primary_key, *self.entity.join_keys, moment, AVAILABLE_AT])
         kept = ", ".join(self.quoted(name) for name in names)
         rows = [f"{self.feature(f)} AS {self.quoted(f.name)}" for f in self.view.features if not f.is_window]
         numbers = [f"{self.summand(column)} AS {name}" for column, name in summed.items()]
