@@ -147,7 +147,7 @@ def _stale_state(
     stores: Stores, repository: Repository, view: FeatureView, untrusted: Mapping[str, str]
 ) -> tuple[str, str]:
     """Mark of one version's stale online state, or the reason why it cannot be filled; or neither."""
-    from platform_assets.online.online_events import online_file
+    from platform_assets.online.online_backend import online_file
     from platform_assets.online.online_store import online_inputs
 
     manifest = stores.lake.table(vocabulary.online_table(view.lake_name)).manifest("current")

@@ -1,9 +1,10 @@
 """Feast's picture of the declared feature views: entities, views, and the state that serving needs.
 
 Each declared view becomes a Feast feature view of its name over the lake's stable folder, with window,
-delay and function as tags (Feast's own aggregations have no delay and are not executed). Each view
-served online has a second one, `<view>__events`, that holds an entity's recent events: windows are
-finished from them at request time.
+delay and function as tags (Feast's own aggregations have no delay and are not executed). It holds each
+entity's newest row. A view served online has three more: `<view>__events_a` and `_b`, the two slots of each
+entity's recent events, from which windows are finished at request time, and `<view>__state`, whose one row
+tells which slot counts.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from feast import FeatureView as FeastView
     from feast import Field
 
-PROJECT = "platform_assets"
+SLOTS = ("a", "b")
 
 # what the state view holds of each entity
 TIMES = "event_us"
@@ -33,6 +34,8 @@ VALUE = "value_"  # followed by the column
 # and of the one row that tells which state this is
 STATE_DIGEST = "state_digest"
 ENTITIES = "entities"
+SLOT = "slot"
+UNTIL = "materialized_until"
 
 
 def feast_name(view: FeatureView) -> str:
@@ -40,9 +43,14 @@ def feast_name(view: FeatureView) -> str:
     return view.name if view.version == 1 else f"{view.name}__v{view.version}"
 
 
-def state_view_name(view: FeatureView) -> str:
-    """The Feast feature view that holds a view's recent events."""
-    return f"{feast_name(view)}__events"
+def slot_view_name(view: FeatureView, slot: str) -> str:
+    """The Feast feature view of one slot of a view's recent events."""
+    return f"{feast_name(view)}__events_{slot}"
+
+
+def pointer_view_name(view: FeatureView) -> str:
+    """The Feast feature view whose one row tells which slot counts."""
+    return f"{feast_name(view)}__state"
 
 
 def key_is_whole(source: Source, names: tuple[str, ...]) -> bool:
@@ -99,7 +107,7 @@ def feast_objects(repository: Repository, stable_folder: Callable[[FeatureView],
                 tags={
                     "code_version": view.code_version,
                     "declaration": view.fingerprint(),
-                    **({"served_from": state_view_name(view)} if view.online else {}),
+                    **({"served_from": pointer_view_name(view)} if view.online else {}),
                     **{
                         f"{feature.name}.{name}": text
                         for feature in view.features
@@ -109,7 +117,8 @@ def feast_objects(repository: Repository, stable_folder: Callable[[FeatureView],
             )
         )
         if view.online:
-            views.append(_state_view(source, view, about, keys, files))
+            views += [_slot_view(source, view, slot, about, keys, files) for slot in SLOTS]
+            views.append(_pointer_view(view, about, keys, files))
     return [*entities.values(), *views]
 
 
@@ -130,14 +139,12 @@ def _feast_entity(source: Source, entity: Entity) -> Any:
     )
 
 
-def _state_view(
-    source: Source, view: FeatureView, entities: list[Any], join_keys: list[Field], files: Any
+def _slot_view(
+    source: Source, view: FeatureView, slot: str, entities: list[Any], join_keys: list[Field], files: Any
 ) -> FeastView:
     import feast
     from feast.types import Array, Float64, Int64, String
 
-    names = tuple(field.name for field in join_keys)
-    about = " and ".join(view.entities)
     fields = [*join_keys, feast.Field(name=TIMES, dtype=Array(Int64))]
     if keeps_keys(view):
         keys = Int64 if key_is_whole(source, source.primary_key) else String
@@ -146,19 +153,40 @@ def _state_view(
         feast.Field(name=VALUE + measure.column, dtype=Array(Int64 if measure.exact else Float64))
         for measure in measures(source, view)
     ]
-    fields += [
-        feast.Field(name=STATE_DIGEST, dtype=String),
-        feast.Field(name=ENTITIES, dtype=Array(Int64 if key_is_whole(source, names) else String)),
-    ]
+    fields += [feast.Field(name=STATE_DIGEST, dtype=String), feast.Field(name=ENTITIES, dtype=Int64)]
     return feast.FeatureView(
-        name=state_view_name(view),
-        description=f"Recent events of each {about}; requests finish {view.name} from them.",
+        name=slot_view_name(view, slot),
+        description=f"Slot {slot} of the recent events of each {' and '.join(view.entities)}; requests "
+        f"finish {view.name} from the slot that {pointer_view_name(view)} names.",
         owner=", ".join(view.owners),
         entities=entities,
         schema=fields,
         ttl=retention(view) + HORIZON,
         online=True,
         source=files,  # Feast asks for one; the state itself is written by `fill_online`
+        tags={"code_version": view.code_version, "state_of": view.name},
+    )
+
+
+def _pointer_view(view: FeatureView, entities: list[Any], join_keys: list[Field], files: Any) -> FeastView:
+    import feast
+    from feast.types import Int64, String
+
+    return feast.FeatureView(
+        name=pointer_view_name(view),
+        description=f"Which slot of the recent events of {view.name} counts, in one row.",
+        owner=", ".join(view.owners),
+        entities=entities,
+        schema=[
+            *join_keys,
+            feast.Field(name=SLOT, dtype=String),
+            feast.Field(name=STATE_DIGEST, dtype=String),
+            feast.Field(name=UNTIL, dtype=String),
+            feast.Field(name=ENTITIES, dtype=Int64),
+        ],
+        ttl=retention(view) + HORIZON,
+        online=True,
+        source=files,
         tags={"code_version": view.code_version, "state_of": view.name},
     )
 

@@ -1,9 +1,13 @@
-"""An entity's recent events, read back from Feast's online store, if they are what the lake promises."""
+"""An entity's recent events, read back from Feast's online store, if they are what the lake promises.
+
+The lake's manifest names the slot that counts and the state in it. A fill writes the other slot, and the
+manifest then names that one, so a reader never waits: it reads one snapshot of the slot it was told, and if
+that is not the promised state any more, the manifest has moved on and is asked again.
+"""
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,16 +18,13 @@ from platform_assets.declaration.repository import Repository
 from platform_assets.declaration.source import Source
 from platform_assets.errors import Blocked
 from platform_assets.home import Home
-from platform_assets.lake.atomic_files import exclusive_lock
-from platform_assets.online.feast_objects import PROJECT, STATE_DIGEST
-from platform_assets.online.online_state import (
-    decoded,
-    midnight,
-    shape,
-    state_columns,
-)
+from platform_assets.lake.manifest import Manifest
+from platform_assets.online.feast_bytes import text_of
+from platform_assets.online.feast_objects import SLOT, STATE_DIGEST, UNTIL, slot_view_name
+from platform_assets.online.online_backend import PROJECT, OnlineBackend, online_file, open_backend
+from platform_assets.online.online_state import midnight, shape, state_columns
 from platform_assets.online.serving_windows import HORIZON, Events
-from platform_assets.online.state_rows import read_rows, state_name
+from platform_assets.online.state_rows import state_key, stored_events, stored_keys
 from platform_assets.stores import Stores
 from platform_assets.vocabulary import online_table
 
@@ -31,8 +32,8 @@ if TYPE_CHECKING:
     from feast import FeatureStore
 
 PARTITION = "current"
-_BATCH = 10_000  # entities in one read; SQLite allows 32,766 parameters in a statement
-_PATIENCE = 30.0  # seconds
+_BATCH = 10_000  # entities in one read
+_TRIES = 100  # manifests that may follow each other during one read
 
 
 class _OtherState(Exception):
@@ -60,36 +61,49 @@ def open_feast(home: Home) -> FeatureStore:
     )
 
 
-def online_file(home: Home) -> Path:
-    """Feast's SQLite file of online values."""
-    return home.feast / "online.db"
-
-
 def read_events(
     stores: Stores,
     repository: Repository,
     view: FeatureView,
     names: Iterable[Any],
     moments: Sequence[int],
-    *,
-    store: FeatureStore | None = None,
 ) -> dict[Any, Events]:
     """Recent events of entities, those without any left out; `moments` are checked to be answerable.
 
-    Raises Blocked when the online state is missing, half-filled, of another version of the view, or
-    younger than one of the moments.
+    Raises Blocked when the online state is missing, not the promised one, of another version of the
+    view, or younger than one of the moments.
     """
     wanted = [name for name in dict.fromkeys(names) if name is not None]
-    try:
-        return _read_state(stores, repository, view, wanted, moments, store)
-    except _OtherState:
-        pass
-    # A fill puts its manifest in place right after its rows. While none runs, the two must agree.
-    with _no_fill(stores.home, view):
+    told: str | None = None
+    for _ in range(_TRIES):
+        manifest, promised = promised_state(stores, repository.source(view.source), view)
+        _refuse_too_old(view, moments, promised)
+        if told == manifest.to_json().decode():
+            break
+        told = manifest.to_json().decode()
         try:
-            return _read_state(stores, repository, view, wanted, moments, store)
+            return _read_state(stores, repository, view, wanted, promised)
         except _OtherState as error:
-            raise Blocked(str(error)) from None
+            problem = str(error)
+    raise Blocked(problem)
+
+
+def promised_state(stores: Stores, source: Source, view: FeatureView) -> tuple[Manifest, dict[str, Any]]:
+    """What the lake's manifest says was filled last; Blocked unless it is of this version of the view."""
+    table = stores.lake.table(online_table(view.lake_name))
+    manifest = table.manifest(PARTITION)
+    fix = f"materialize online_{view.name}"
+    if manifest is None:
+        raise Blocked(f"online {view.name}: nothing was materialized yet; {fix}")
+    payload = table.document_of(manifest)
+    if payload["view_version"] != view.code_version or payload["measures"] != shape(source, view):
+        raise Blocked(
+            f"online {view.name}: was filled for version {payload['view_version']} of the view or for other "
+            f"column types, and {view.code_version} is declared; {fix}"
+        )
+    if SLOT not in payload:
+        raise Blocked(f"online {view.name}: was filled in a layout without slots; {fix}")
+    return manifest, payload
 
 
 def fill_lock(home: Home, view: FeatureView) -> Path:
@@ -97,59 +111,44 @@ def fill_lock(home: Home, view: FeatureView) -> Path:
     return home.locks / f"online_{view.name}"
 
 
-@contextlib.contextmanager
-def _no_fill(home: Home, view: FeatureView) -> Iterator[None]:
-    """Keep fills of a view out, after the present one; Blocked when it takes too long."""
-    with contextlib.ExitStack() as held:
-        try:
-            held.enter_context(exclusive_lock(fill_lock(home, view), wait=_PATIENCE))
-        except BlockingIOError:
-            raise Blocked(
-                f"online {view.name}: has been filling for {_PATIENCE:g} seconds; try again later"
-            ) from None
-        yield
-
-
 def _read_state(
     stores: Stores,
     repository: Repository,
     view: FeatureView,
     wanted: list[Any],
-    moments: Sequence[int],
-    store: FeatureStore | None,
+    promised: Mapping[str, Any],
 ) -> dict[Any, Events]:
     """Read once; _OtherState when the store and the lake disagree, Blocked for whatever else is wrong."""
     source = repository.source(view.source)
-    promised = _promised_state(stores, source, view)
-    _refuse_too_old(view, moments, promised)
     join_keys = repository.entity_of(view).join_keys
-    this_state = state_name(source, join_keys)
-    columns = state_columns(source, view)
+    backend = open_backend(stores.home)
     found: dict[Any, Events] = {}
     try:
-        if not online_file(stores.home).exists():
-            raise FileNotFoundError(f"{online_file(stores.home).name} is gone")  # Feast would create it
-        reading = store or open_feast(stores.home)
         for start in range(0, max(len(wanted), 1), _BATCH):
             batch = wanted[start : start + _BATCH]
-            state, *rows = read_rows(reading, source, view, join_keys, [this_state, *batch], columns)
-            _check_state(view, state, promised)
-            found.update(
-                (name, decoded(source, view, row)) for name, row in zip(batch, rows, strict=True) if row
-            )
+            keys = [state_key(source, join_keys), *stored_keys(source, join_keys, batch)]
+            columns = [*state_columns(source, view), STATE_DIGEST]
+            values = backend.read(slot_view_name(view, promised[SLOT]), keys, columns)
+            _check_state(view, text_of(values[STATE_DIGEST][0]), promised)
+            rows = stored_events(source, view, {name: column[1:] for name, column in values.items()})
+            found.update((name, row) for name, row in zip(batch, rows, strict=True) if row is not None)
     except _OtherState:
         raise
     except Exception as error:
-        # sqlite3, SQLAlchemy and Feast each have their own way to say that the store is not there
-        raise Blocked(
-            f"online {view.name}: Feast's online store in {stores.home.feast} cannot be read "
-            f"({type(error).__name__}: {error}); materialize online_{view.name} again"
-        ) from error
+        raise unreadable(view, backend, error) from error
     return found
 
 
+def unreadable(view: FeatureView, backend: OnlineBackend, error: Exception) -> Blocked:
+    """A store that is not there or is damaged; each kind of store has its own errors for that."""
+    return Blocked(
+        f"online {view.name}: Feast's online store {backend.where()} cannot be read "
+        f"({type(error).__name__}: {error}); materialize online_{view.name} again"
+    )
+
+
 def _refuse_too_old(view: FeatureView, moments: Sequence[int], promised: Mapping[str, Any]) -> None:
-    oldest = midnight(date.fromisoformat(promised["materialized_until"])) - microseconds(HORIZON)
+    oldest = midnight(date.fromisoformat(promised[UNTIL])) - microseconds(HORIZON)
     too_old = [moment for moment in moments if moment < oldest]
     if too_old:
         raise Blocked(
@@ -158,27 +157,12 @@ def _refuse_too_old(view: FeatureView, moments: Sequence[int], promised: Mapping
         )
 
 
-def _promised_state(stores: Stores, source: Source, view: FeatureView) -> dict[str, Any]:
-    """What the lake's manifest says was filled last; Blocked unless it is of this version of the view."""
-    payload = stores.lake.table(online_table(view.lake_name)).document(PARTITION)
-    fix = f"materialize online_{view.name}"
-    if payload is None:
-        raise Blocked(f"online {view.name}: nothing was materialized yet; {fix}")
-    if payload["view_version"] != view.code_version or payload["measures"] != shape(source, view):
-        raise Blocked(
-            f"online {view.name}: was filled for version {payload['view_version']} of the view or for other "
-            f"column types, and {view.code_version} is declared; {fix}"
-        )
-    return payload
-
-
-def _check_state(view: FeatureView, row: Mapping[str, Any], promised: Mapping[str, Any]) -> None:
-    found = row[STATE_DIGEST].string_val if STATE_DIGEST in row else "none"
-    if found != promised["state_digest"]:
+def _check_state(view: FeatureView, found: str, promised: Mapping[str, Any]) -> None:
+    if found != promised[STATE_DIGEST]:
         raise _OtherState(
-            f"online {view.name}: the store holds state {found}, and the lake promises "
-            f"{promised['state_digest']}; a fill was interrupted, or the store is another one. Materialize "
-            f"online_{view.name} again"
+            f"online {view.name}: the store holds state {found or 'none'}, and the lake promises "
+            f"{promised[STATE_DIGEST]}; it was emptied or written by somebody else, or is another store. "
+            f"Materialize online_{view.name} again"
         )
 
 

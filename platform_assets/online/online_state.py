@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +31,6 @@ from platform_assets.online.serving_windows import (
 )
 
 if TYPE_CHECKING:
-    import numpy as np
     import pyarrow as pa
 
 
@@ -74,23 +73,6 @@ def recent_events(
     for measure in measures(source, view):
         columns[VALUE + measure.column] = measured(raw.column(measure.column), measure)
     return canonical(pa.table(columns), [])
-
-
-def decoded(source: Source, view: FeatureView, row: Mapping[str, Any]) -> Events:
-    import numpy as np
-
-    def array(name: str, kind: str) -> np.ndarray:
-        if kind == "string":
-            return np.array(list(row[name].string_list_val.val), dtype=object)
-        held = row[name].int64_list_val.val if kind == "int64" else row[name].double_list_val.val
-        return np.fromiter(held, np.int64 if kind == "int64" else np.float64, len(held))
-
-    arrays = {name: array(name, kind) for name, kind in state_columns(source, view).items()}
-    return Events(
-        arrays[TIMES],
-        arrays.get(KEYS),
-        {m.column: arrays[VALUE + m.column] for m in measures(source, view)},
-    )
 
 
 def no_events(source: Source, view: FeatureView) -> Events:

@@ -1,14 +1,13 @@
 """The online store: each entity's recent events in Feast, and values finished from them at request time.
 
 One Feast row an entity holds the events that a window can still reach from any request since one day
-before the newest materialized moment. One more row, under a key nobody has, tells which state this is and
-of whom; it is written in the same transaction, and serving refuses unless it is the one that the lake's
-manifest promises. A fill that was killed is therefore seen, and the next one heals it.
+before the newest materialized moment. A state is written whole into the slot that nobody reads, its last row
+telling which state it is; then the lake's manifest names that slot, and this one atomic write is the switch.
+A fill that was killed before has changed nothing that is read; the next one writes the slot again.
 """
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Mapping
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
@@ -16,13 +15,24 @@ from typing import TYPE_CHECKING, Any
 from platform_assets.declaration.feature_view import FeatureView
 from platform_assets.declaration.repository import Repository
 from platform_assets.declaration.source import Source
-from platform_assets.errors import Blocked, LakeError
+from platform_assets.errors import Blocked
 from platform_assets.features.entity_keys import key_names
 from platform_assets.lake.atomic_files import exclusive_lock
 from platform_assets.lake.digest import document_digest, table_digest
 from platform_assets.lake.manifest import Manifest
-from platform_assets.online.feast_objects import feast_objects
-from platform_assets.online.online_events import PARTITION, fill_lock, online_file, open_feast, read_events
+from platform_assets.online.feast_objects import (
+    ENTITIES,
+    SLOT,
+    SLOTS,
+    STATE_DIGEST,
+    UNTIL,
+    feast_objects,
+    pointer_view_name,
+    slot_view_name,
+)
+from platform_assets.online.held_rows import is_held
+from platform_assets.online.online_backend import open_backend
+from platform_assets.online.online_events import PARTITION, fill_lock, open_feast, read_events
 from platform_assets.online.online_state import (
     measured,
     no_events,
@@ -37,7 +47,7 @@ from platform_assets.online.serving_windows import (
     retention,
     row_value,
 )
-from platform_assets.online.state_rows import write_state
+from platform_assets.online.state_rows import pointer_row, state_row, state_rows
 from platform_assets.stores import Stores
 from platform_assets.vocabulary import feature_table, online_table, raw_table
 
@@ -92,11 +102,11 @@ def fill_online(
     run_id: str = "",
     untrusted: Mapping[str, str] | None = None,
 ) -> Manifest:
-    """Make the online state of a view that of the newest raw days, in one transaction.
+    """Make the online state of a view that of the newest raw days.
 
-    Filling again from the same days writes the same state. Entities that have no event any more are
-    emptied. `untrusted` tells raw days that must not be served from, with the reason. Raises Blocked,
-    with nothing changed, when a raw day in reach is missing or untrusted.
+    Filling again from the same days changes nothing, unless the store does not hold what it should: then
+    it is written anew. `untrusted` tells raw days that must not be served from, with the reason. Raises
+    Blocked, with nothing changed, when a raw day in reach is missing or untrusted.
     """
     if not view.online:
         raise Blocked(f"feature view {view.name!r} is declared online: false, so it keeps no online state")
@@ -112,43 +122,38 @@ def fill_online(
                 f"{(untrusted or {})[bad[0]]}. Heal them, or have an owner waive them"
             )
         until = date.fromisoformat(max(digests)) + timedelta(days=1)
-        events = recent_events(
-            stores.lake.table(raw_table(source.name)), source, view, join_keys, until, digests
-        )
-        table = stores.lake.table(online_table(view.lake_name))
-        payload = {
+        raw = stores.lake.table(raw_table(source.name))
+        events = recent_events(raw, source, view, join_keys, until, digests)
+        rows = state_rows(source, view, join_keys, events, until)
+        payload: dict[str, Any] = {
             "view": view.name,
             "view_version": view.code_version,
-            "materialized_until": until.isoformat(),
+            UNTIL: until.isoformat(),
             "measures": shape(source, view),
             "events": events.num_rows,
             "raw": digests,
         }
-        payload["state_digest"] = document_digest({**payload, "rows": table_digest(events)})
-        try:
-            entities = write_state(
-                open_online_store(stores, repository),
-                source,
-                view,
-                join_keys,
-                events,
-                until,
-                state_digest=str(payload["state_digest"]),
-                promised=table.document(PARTITION),
-            )
-        except sqlite3.DatabaseError as error:
-            raise LakeError(
-                f"online {view.name}: Feast's online store cannot be written ({error}). If it is damaged, "
-                f"delete {online_file(stores.home)} and fill every view again"
-            ) from error
-        return table.write_document(
+        payload[STATE_DIGEST] = document_digest({**payload, "rows": table_digest(events)})
+        payload[ENTITIES] = len(rows)
+        open_online_store(stores, repository)
+        table = stores.lake.table(online_table(view.lake_name))
+        present = table.document(PARTITION) or {}
+        payload[SLOT] = present.get(SLOT)
+        backend = open_backend(stores.home)
+        state = state_row(source, join_keys, payload[STATE_DIGEST], len(rows), until)
+        if payload != present or not is_held(backend, slot_view_name(view, payload[SLOT]), rows, state):
+            payload[SLOT] = SLOTS[payload[SLOT] == SLOTS[0]]
+            backend.replace(slot_view_name(view, payload[SLOT]), rows, state)
+        manifest = table.write_document(
             PARTITION,
-            {**payload, "entities": entities},
+            payload,
             code_version=view.code_version,
             inputs=inputs,
             cause=cause,
             run_id=run_id,
         )
+        backend.replace(pointer_view_name(view), pointer_row(source, join_keys, payload))
+        return manifest
 
 
 def serve(
@@ -156,15 +161,13 @@ def serve(
     repository: Repository,
     view: FeatureView,
     requests: pa.Table,
-    *,
-    store: FeatureStore | None = None,
 ) -> dict[str, list[int | float | None]]:
     """Features of each request as they are at its event timestamp, by name, in the requests' order.
 
     `requests` holds the source's columns that the view needs, and the event timestamp; with the primary
-    key a request that is already stored counts once. An unknown entity has its own row only. An open
-    `store` may be handed in. Raises Blocked when the online state is missing, half-filled, of another
-    version of the view, or younger than a request.
+    key a request that is already stored counts once. An unknown entity has its own row only. Raises
+    Blocked when the online state is missing, not the promised one, of another version of the view, or
+    younger than a request.
     """
     source = repository.source(view.source)
     moments = _microseconds(requests.column(source.event_timestamp))
@@ -177,7 +180,7 @@ def serve(
         names = key_names(requests, repository.entity_of(view).join_keys)
         own = _own_rows(source, view, requests)
         keys = row_keys(source, requests) if keeps_keys(view) else [None] * len(moments)
-        known = read_events(stores, repository, view, names, moments, store=store)
+        known = read_events(stores, repository, view, names, moments)
         nobody = no_events(source, view)
         rows = []
         for name, key in zip(names, keys, strict=True):

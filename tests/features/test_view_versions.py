@@ -11,7 +11,7 @@ from platform_assets.declaration.feature_view import Entity, FeatureView
 from platform_assets.declaration.repository import Repository, read_repository
 from platform_assets.declaration.source import Source
 from platform_assets.features.live_views import what_changed
-from platform_assets.online.feast_objects import state_view_name
+from platform_assets.online.feast_objects import slot_view_name
 
 SOURCE: dict[str, Any] = {
     "name": "orders",
@@ -140,7 +140,10 @@ def test_every_version_but_the_first_has_its_own_tables() -> None:
     newer = declared(view={"version": 2})
     assert (BEFORE.lake_name, newer.lake_name) == ("spending", "spending@2")
     assert newer.code_version.startswith("v2-")
-    assert (state_view_name(BEFORE), state_view_name(newer)) == ("spending__events", "spending__v2__events")
+    assert [slot_view_name(view, "a") for view in (BEFORE, newer)] == [
+        "spending__events_a",
+        "spending__v2__events_a",
+    ]
 
 
 def test_views_declared_before_keep_their_code_versions() -> None:

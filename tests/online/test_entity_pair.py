@@ -151,4 +151,4 @@ def test_feast_knows_both_keys() -> None:
     objects = {item.name: item for item in feast_objects(TOGETHER, lambda view: Path("/x") / view.name)}
     assert objects["member_at_shop"].entities == ["shop", "member"]
     assert [c.name for c in objects["member_at_shop"].entity_columns] == ["shop", "member"]
-    assert objects["member_at_shop__events"].entities == ["shop", "member"]
+    assert objects["member_at_shop__events_a"].entities == ["shop", "member"]

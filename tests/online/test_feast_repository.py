@@ -16,7 +16,7 @@ from sales_world import NEWEST, REPOSITORY, SHOP_TRADE, World
 
 from platform_assets.declaration.repository import read_repository
 from platform_assets.home import Home
-from platform_assets.online.feast_objects import feast_objects, state_view_name
+from platform_assets.online.feast_objects import feast_objects, slot_view_name
 from platform_assets.online.online_store import fill_online, open_online_store, serve
 from platform_assets.stores import Stores
 
@@ -47,7 +47,7 @@ def test_feast_apply_registers_what_the_yaml_declares(
     home = tmp_path / "home"
     done = feast_apply(copied, str(home))
     assert done.returncode == 0, done.stderr
-    assert "Created feature view customer_spending__events" in done.stdout
+    assert "Created feature view customer_spending__events_a" in done.stdout
     monkeypatch.setenv("PLATFORM_HOME", str(home))
 
     import feast
@@ -74,15 +74,15 @@ def test_feast_apply_registers_what_the_yaml_declares(
         "delay": "7d",
         "empty": "0.0",
     }
-    events = client.get_feature_view("customer_spending__events")
+    events = client.get_feature_view("customer_spending__events_b")
     assert {f.name: str(f.dtype) for f in events.features} == {
         "event_us": "Array(Int64)",
         "event_key": "Array(Int64)",
         "value_TX_AMOUNT": "Array(Int64)",
         "state_digest": "String",
-        "entities": "Array(Int64)",
+        "entities": "Int64",
     }
-    assert "transaction_calendar__events" not in {v.name for v in client.list_feature_views()}
+    assert "transaction_calendar__events_a" not in {v.name for v in client.list_feature_views()}
 
     # the platform finds everything in place, and registers nothing again
     before = client.get_feature_view("customer_spending").last_updated_timestamp
@@ -143,7 +143,10 @@ def test_a_plain_client_reads_the_lake_as_it_is(world: World) -> None:
 
 def test_a_plain_client_reads_the_recent_events(world: World) -> None:
     store = open_online_store(world.stores, REPOSITORY)
-    features = [f"{state_view_name(SHOP_TRADE)}:event_us", f"{state_view_name(SHOP_TRADE)}:value_price"]
+    features = [
+        f"{slot_view_name(SHOP_TRADE, 'a')}:event_us",
+        f"{slot_view_name(SHOP_TRADE, 'a')}:value_price",
+    ]
     found = store.get_online_features(features, [{"shop": "shop 1"}, {"shop": "nobody"}]).to_dict()
     raw = pa.concat_tables([world.raw(day) for day in ("2024-03-03", "2024-03-04", NEWEST)])
     raw = raw.filter(pa.compute.equal(raw["shop"], "shop 1")).sort_by([("sold_at", "ascending")])

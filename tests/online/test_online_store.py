@@ -35,8 +35,8 @@ from platform_assets.declaration.repository import Repository
 from platform_assets.errors import Blocked, DeclarationError, LakeError
 from platform_assets.features.compute import compute_features
 from platform_assets.home import Home
-from platform_assets.online.feast_objects import TIMES, feast_objects, state_view_name
-from platform_assets.online.online_events import PARTITION
+from platform_assets.online.feast_objects import SLOTS, feast_objects, slot_view_name
+from platform_assets.online.online_events import PARTITION, read_events
 from platform_assets.online.online_store import (
     fill_online,
     online_inputs,
@@ -44,7 +44,6 @@ from platform_assets.online.online_store import (
     serve,
 )
 from platform_assets.online.serving_windows import Events, finish
-from platform_assets.online.state_rows import read_rows
 from platform_assets.stores import Stores
 from platform_assets.vocabulary import AVAILABLE_AT, online_table, raw_table
 
@@ -166,7 +165,7 @@ def test_filling_again_changes_nothing(filled: World) -> None:
     assert document["materialized_until"] == "2024-03-06"
 
 
-def test_an_entity_whose_events_were_corrected_away_is_emptied(tmp_path: Path) -> None:
+def test_an_entity_whose_events_were_corrected_away_is_gone(tmp_path: Path) -> None:
     world = World.at(tmp_path, DAYS[-3:])
     source_start = {"start": datetime.fromisoformat(DAYS[-3]).date()}
     repository = Repository(
@@ -177,10 +176,9 @@ def test_an_entity_whose_events_were_corrected_away_is_emptied(tmp_path: Path) -
         rows = sales(day)
         write_raw(world.stores, day, rows.filter(pc.not_equal(rows["shop"], "shop 2")))
     fill_online(world.stores, repository, SHOP_TRADE, cause="corrected")
-    store = open_online_store(world.stores, repository)
-    gone, there = read_rows(store, SOURCE, SHOP_TRADE, ("shop",), ["shop 2", "shop 1"], [TIMES])
-    assert len(gone[TIMES].int64_list_val.val) == 0
-    assert len(there[TIMES].int64_list_val.val) > 0
+    there = read_events(world.stores, repository, SHOP_TRADE, ["shop 2", "shop 1"], [])
+    assert list(there) == ["shop 1"]
+    assert len(there["shop 1"].times) > 0
 
 
 def test_requests_are_answered_while_the_state_is_replaced(tmp_path: Path) -> None:
@@ -214,12 +212,13 @@ def _not_filled(world: World) -> None:
     shutil.rmtree(world.stores.lake.table(online_table(SHOP_TRADE.name)).folder)
 
 
-def _killed_before_the_manifest(world: World) -> None:
-    """The store holds the state of newer days; the lake still promises the older one."""
+def _older_manifest(world: World) -> None:
+    """The lake was put back to a state that the store does not hold any more."""
     folder = world.stores.lake.table(online_table(SHOP_TRADE.name)).folder
     shutil.copytree(folder, folder.with_name("kept"))
-    write_raw(world.stores, NEWEST, sales(NEWEST, rows=50))
-    fill_online(world.stores, REPOSITORY, SHOP_TRADE, cause="killed")
+    for rows in (50, 40):
+        write_raw(world.stores, NEWEST, sales(NEWEST, rows=rows))
+        fill_online(world.stores, REPOSITORY, SHOP_TRADE, cause="newer")
     shutil.rmtree(folder)
     folder.with_name("kept").rename(folder)
 
@@ -232,16 +231,12 @@ def _online_file_deleted(world: World) -> None:
     (world.stores.home.feast / "online.db").unlink()
 
 
-def _registry_deleted(world: World) -> None:
-    (world.stores.home.feast / "registry.db").unlink()
-
-
 def _store_emptied(world: World) -> None:
     """As `feast teardown` and `feast apply` leave it."""
     store = open_online_store(world.stores, REPOSITORY)
-    state = store.get_feature_view(state_view_name(SHOP_TRADE))
-    store.provider.update_infra("platform_assets", [state], [], [], [], partial=True)
-    store.provider.update_infra("platform_assets", [], [state], [], [], partial=True)
+    states = [store.get_feature_view(slot_view_name(SHOP_TRADE, slot)) for slot in SLOTS]
+    store.provider.update_infra("platform_assets", states, [], [], [], partial=True)
+    store.provider.update_infra("platform_assets", [], states, [], [], partial=True)
 
 
 def _store_damaged(world: World) -> None:
@@ -250,10 +245,9 @@ def _store_damaged(world: World) -> None:
 
 BROKEN = {
     "nothing materialized": (_not_filled, "nothing was materialized yet"),
-    "killed before the manifest": (_killed_before_the_manifest, "a fill was interrupted"),
+    "manifest of an older fill": (_older_manifest, "and the lake promises"),
     "store deleted": (_store_deleted, "online.db is gone"),
     "online file deleted": (_online_file_deleted, "online.db is gone"),
-    "registry deleted": (_registry_deleted, "cannot be read"),
     "store emptied": (_store_emptied, "holds state none"),
 }
 
@@ -273,6 +267,16 @@ def test_a_state_that_is_not_the_promised_one_is_refused_and_healed_by_the_next_
     paths = world.stores.lake.table(raw_table("sales")).paths(DAYS)
     expected = trained(SHOP_TRADE, paths, rows, [NEWEST])
     assert_equal(serve(world.stores, REPOSITORY, SHOP_TRADE, rows), expected)
+
+
+@pytest.mark.parametrize("harm", [Path.unlink, lambda path: path.write_bytes(b"not a database" * 100)])
+def test_serving_needs_no_registry(harm, tmp_path: Path) -> None:
+    """The lake tells what counts; Feast's registry is for Feast's own clients."""
+    world = World.at(tmp_path)
+    fill_online(world.stores, REPOSITORY, SHOP_TRADE, cause="first")
+    before = serve(world.stores, REPOSITORY, SHOP_TRADE, world.raw())
+    harm(world.stores.home.feast / "registry.db")
+    assert serve(world.stores, REPOSITORY, SHOP_TRADE, world.raw()) == before
 
 
 def test_a_damaged_store_is_refused(tmp_path: Path) -> None:

@@ -16,7 +16,6 @@ from sales_world import (
     NEWEST,
     REPOSITORY,
     SHOP_TRADE,
-    SOURCE,
     World,
     product,
     sales,
@@ -27,10 +26,10 @@ from platform_assets.declaration.feature_view import Feature
 from platform_assets.declaration.repository import Repository
 from platform_assets.evidence.evidence import Evidence, Verdict
 from platform_assets.lake.digest import document_digest
-from platform_assets.online.feast_objects import TIMES, state_view_name
+from platform_assets.online.feast_objects import SLOT, slot_view_name
+from platform_assets.online.online_events import read_events
 from platform_assets.online.online_state import state_columns
 from platform_assets.online.online_store import fill_online, open_online_store
-from platform_assets.online.state_rows import read_rows
 from platform_assets.parity.parity_report import difference, parity_report, parity_versions
 from platform_assets.vocabulary import feature_table, online_table, raw_table
 
@@ -95,24 +94,24 @@ def spoil(
 ) -> None:
     """Change stored events behind the manifest's back, as a lost or doubled write would."""
     store = open_online_store(world.stores, REPOSITORY)
+    promised = world.stores.lake.table(online_table(SHOP_TRADE.name)).document("current")
+    assert promised is not None
+    feast_view = store.get_feature_view(slot_view_name(SHOP_TRADE, promised[SLOT]))
     columns = state_columns(REPOSITORY.source("sales"), SHOP_TRADE)
     from datetime import UTC, datetime
 
     from feast.protos.feast.types.EntityKey_pb2 import EntityKey
     from feast.protos.feast.types.Value_pb2 import Value
 
+    keys = [EntityKey(join_keys=["shop"], entity_values=[Value(string_val=name)]) for name in names]
     rows = []
-    for name, row in zip(
-        names, read_rows(store, SOURCE, SHOP_TRADE, ("shop",), list(names), columns), strict=True
-    ):
+    found = store.provider.online_read(store.config, feast_view, keys, list(columns))
+    for key, (_, row) in zip(keys, found, strict=True):
         for value in row.values():
             held = getattr(value, value.WhichOneof("val")).val
             held[:] = change(list(held))
-        key = EntityKey(join_keys=["shop"], entity_values=[Value(string_val=name)])
         rows.append((key, row, datetime.now(UTC), None))
-    store.provider.online_write_batch(
-        store.config, store.get_feature_view(state_view_name(SHOP_TRADE)), rows, None
-    )
+    store.provider.online_write_batch(store.config, feast_view, rows, None)
 
 
 @pytest.mark.parametrize(
@@ -174,10 +173,6 @@ def _store_damaged(world: World) -> None:
     (world.stores.home.feast / "online.db").write_bytes(b"not a database" * 100)
 
 
-def _registry_damaged(world: World) -> None:
-    (world.stores.home.feast / "registry.db").write_bytes(b"not a database" * 100)
-
-
 def _raw_corrected(world: World) -> None:
     write_raw(world.stores, DAYS[-2], sales(DAYS[-2], rows=59))
 
@@ -222,7 +217,6 @@ UNMEASURABLE = {
     "never filled": (_never_filled, "nothing was materialized yet"),
     "store deleted": (_store_deleted, "cannot be read"),
     "store damaged": (_store_damaged, "cannot be read"),
-    "registry damaged": (_registry_damaged, "cannot be read"),
     "raw day corrected": (_raw_corrected, "online shop_trade is stale"),
     "newer raw day": (_newer_raw_day, "online shop_trade is stale"),
     "feature day stale": (_features_stale, "day 2024-03-05 is stale"),
@@ -298,6 +292,5 @@ def test_times_are_kept_to_the_microsecond(world: World) -> None:
         world.stores, NEWEST, pa.Table.from_pylist([row | {"sold_at": moment, "shop": "exact"}], schema=sales(NEWEST).schema)
     )  # fmt: skip
     world.fill()
-    store = open_online_store(world.stores, REPOSITORY)
-    (found,) = read_rows(store, SOURCE, SHOP_TRADE, ("shop",), ["exact"], [TIMES])
-    assert found[TIMES].int64_list_val.val[0] % 1_000_000 == 123457
+    found = read_events(world.stores, REPOSITORY, SHOP_TRADE, ["exact"], [])["exact"]
+    assert found.times[0] % 1_000_000 == 123457
