@@ -1,4 +1,4 @@
-"""Feature days: computed in one query, written as one partition a day."""
+"""Feature days: computed in chunks that fit in memory, written as one partition a day."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from platform_assets.declaration.feature_view import AnyEntity, FeatureView
 from platform_assets.declaration.source import Source
 from platform_assets.errors import Blocked
+from platform_assets.features.day_chunks import day_chunks
 from platform_assets.features.engine import duckdb_engine, parquet_files
 from platform_assets.features.engine_choice import feature_rows
 from platform_assets.features.reach import DAY, ranges, raw_days
@@ -69,7 +70,8 @@ def build_feature_days(
 
     A day already made from the same raw versions by the same view is left alone. `untrusted` names
     raw days that must not be built on, with the reason. Raises Blocked, before anything is written,
-    when a raw day in reach of any of the days is missing or untrusted.
+    when a raw day in reach of any of the days is missing or untrusted. Days are computed chunk by chunk
+    (`day_chunks`); each is in place as soon as it is written.
     """
     raw, features = (
         stores.lake.table(raw_table(source.name)),
@@ -92,10 +94,13 @@ def build_feature_days(
         ):
             done[day] = manifest
     stale = sorted(wanted.keys() - done.keys())
-    if stale:
-        needed = sorted(raw_days(stale, view, start=source.start))
-        rows = compute_features(source, entity, view, [str(raw.path(manifests[d])) for d in needed], stale)
-        for day, part in daily(rows, source.event_timestamp, stale):
+    sizes = {day: manifest.rows for day, manifest in manifests.items()}
+    for chunk in day_chunks(stale, view, sizes, start=source.start):
+        needed = sorted(raw_days(chunk, view, start=source.start))
+        rows = compute_features(source, entity, view, [str(raw.path(manifests[d])) for d in needed], chunk)
+        parts = daily(rows, source.event_timestamp, chunk)
+        del rows  # `parts` holds what is left of them; the next chunk is read when they are gone
+        for day, part in parts:
             done[day] = features.write(
                 day,
                 part,
@@ -105,6 +110,7 @@ def build_feature_days(
                 cause=cause,
                 run_id=run_id,
             )
+        del part, parts
     return [done[day] for day in days]
 
 
@@ -116,15 +122,17 @@ def daily(rows: pa.Table, event_timestamp: str, days: Sequence[str]) -> Iterator
     moments = rows.column(event_timestamp).cast(pa.timestamp("us")).cast(pa.int64()).to_numpy()
     numbers = moments // DAY
     first = int(numbers.min()) if len(numbers) else 0
-    small = (numbers - first).astype(np.uint16)  # stable sort of 16 bits is a radix sort
-    ordered = rows.take(pa.array(np.argsort(small, kind="stable")))
+    small = (numbers - first).astype(np.uint16)
+    del moments, numbers
+    if (small[1:] < small[:-1]).any():
+        rows = rows.take(pa.array(np.argsort(small, kind="stable")))  # of 16 bits: a radix sort
     wanted = np.array(days, dtype="datetime64[D]").astype(np.int64) - first
     counts = np.bincount(small, minlength=1)
     ends = np.concatenate([[0], np.cumsum(counts)])
     for day, number in zip(days, wanted, strict=True):
         inside = 0 <= number < len(counts)
         begin, end = (ends[number], ends[number + 1]) if inside else (0, 0)
-        yield day, ordered.slice(begin, end - begin)
+        yield day, rows.slice(begin, end - begin)
 
 
 def _refuse_blocked(

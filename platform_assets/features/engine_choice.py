@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from platform_assets.declaration.feature_view import AnyEntity, Feature, FeatureView
 from platform_assets.declaration.source import Source
+from platform_assets.errors import LakeError
 from platform_assets.features.prefix_sums import OutOfRange, Summand, prefix_sum_features
 from platform_assets.features.reach import DAY
-from platform_assets.features.window_sql import summands_sql, view_sql
+from platform_assets.features.window_sql import summands_sql, view_sql, windowless_sql
 
 if TYPE_CHECKING:
     import duckdb
@@ -72,12 +73,10 @@ def _by_prefix_sums(
     days: Collection[str],
 ) -> pa.Table | None:
     """The rows; None where only SQL knows what is meant: nulls not declared, sums beyond 2^53."""
-    import pyarrow as pa
-
+    engine.execute("SET preserve_insertion_order = true")  # both queries come in the order of the relation
     columns = dict.fromkeys(feature.column for feature in view.windows if feature.column is not None)
     summed = {name: f"_n{number}" for number, name in enumerate(columns)}
-    query = summands_sql(source, entity, view, relation=relation, summed=summed)
-    raw = engine.sql(query).to_arrow_table()
+    raw = engine.sql(summands_sql(source, entity, view, relation=relation, summed=summed)).to_arrow_table()
     keys = {name: raw.column(name) for name in entity.join_keys}
     undeclared = any(key.null_count and not source.column(name).nullable for name, key in keys.items())
     if raw.column("_us").null_count or undeclared:
@@ -92,12 +91,14 @@ def _by_prefix_sums(
         found = prefix_sum_features(view.windows, list(keys.values()), moments, summands, wanted)
     except OutOfRange:
         return None
-    rows = raw.drop_columns(["_us", *summed.values()])
-    if not wanted.all():
-        rows = rows.filter(pa.array(wanted))
-    table = rows.drop_columns([name for name in view.feature_names if name not in found])
+    moments = moments[wanted]
+    del raw, keys, summands, wanted
+    rows = engine.sql(windowless_sql(source, entity, view, relation=relation, days=days)).to_arrow_table()
+    if not (rows.column("_us").to_numpy() == moments).all():
+        raise LakeError(f"feature view {view.name!r}: rows changed while they were read; run it again")
+    table = rows.drop_columns(["_us", *(name for name in view.feature_names if name not in found)])
     for feature in view.features:
-        value = found[feature.name] if feature.is_window else rows.column(feature.name)
+        value = found.pop(feature.name) if feature.is_window else rows.column(feature.name)
         table = table.append_column(feature.name, value)
     return table
 

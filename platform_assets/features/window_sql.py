@@ -62,13 +62,20 @@ def view_sql(
 def summands_sql(
     source: Source, entity: AnyEntity, view: FeatureView, *, relation: str, summed: Mapping[str, str]
 ) -> str:
-    """One SELECT of what prefix sums over a view's windows are made of; no window in it.
+    """One SELECT of what prefix sums over a view's windows are made of, a row for each row of `relation`.
 
-    Columns out: what `view_sql` keeps of a row, `_us`, the row functions of the view, and one whole number
-    for each column in `summed` by the name given there: the number that `view_sql` adds up, or 0 where the
-    column cannot be added up and is only counted; null where the value is absent.
+    Columns out: join keys, `_us` (event timestamp in microseconds), and one whole number for each column in
+    `summed` by the name given there: the number that `view_sql` adds up, or 0 where the column cannot be
+    added up and is only counted; null where the value is absent.
     """
     return _ViewQuery(source, entity, view, "duckdb", ()).summands(relation, summed)
+
+
+def windowless_sql(
+    source: Source, entity: AnyEntity, view: FeatureView, *, relation: str, days: Iterable[str]
+) -> str:
+    """What `view_sql` selects without the window features, and `_us`; it keeps the order of `relation`."""
+    return _ViewQuery(source, entity, view, "duckdb", ()).windowless(relation, days)
 
 
 @dataclass
@@ -107,15 +114,20 @@ class _ViewQuery:
         )
 
     def summands(self, relation: str, summed: Mapping[str, str]) -> str:
+        moment = f"epoch_us({self.quoted(self.source.event_timestamp)}) AS _us"
+        keys = [self.quoted(name) for name in self.entity.join_keys]
+        numbers = [f"{self.summand(column)} AS {name}" for column, name in summed.items()]
+        return f"SELECT {', '.join([*keys, moment, *numbers])} FROM {relation}"
+
+    def windowless(self, relation: str, days: Iterable[str]) -> str:
         moment = self.source.event_timestamp
         names = dict.fromkeys([*self.source.primary_key, *self.entity.join_keys, moment, AVAILABLE_AT])
-        kept = ", ".join(self.quoted(name) for name in names)
+        kept = [self.quoted(name) for name in names]
         rows = [f"{self.feature(f)} AS {self.quoted(f.name)}" for f in self.view.features if not f.is_window]
-        numbers = [f"{self.summand(column)} AS {name}" for column, name in summed.items()]
         values = [f"{expression} AS {name}" for expression, name in self.values.items()]
-        inner = ", ".join([kept, f"epoch_us({self.quoted(moment)}) AS _us", *numbers, *values])
-        outer = ", ".join([kept, "_us", *summed.values(), *rows])
-        return f"SELECT {outer} FROM (SELECT {inner} FROM {relation}) AS raw_rows"
+        inner = ", ".join([*kept, f"epoch_us({self.quoted(moment)}) AS _us", *values])
+        outer = ", ".join([*kept, "_us", *rows])
+        return f"SELECT {outer} FROM (SELECT {inner} FROM {relation}) AS raw_rows WHERE {_within(days)}"
 
     def summand(self, name: str) -> str:
         column = self.source.column(name)
