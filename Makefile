@@ -18,7 +18,7 @@ PYTHONS ?= python3.12 python3.13
 PRODUCT_ARGUMENT = $(if $(PRODUCT),--product $(PRODUCT))
 SOURCE_ARGUMENT  = $(if $(PLATFORM_SOURCE),--source $(PLATFORM_SOURCE))
 
-.PHONY: run test test-slow test-all test-pythons mutants ui lint format bench lock clean install dagster-home
+.PHONY: run test test-slow test-all test-pythons mutants ui lint format bench bench-100m lock clean install dagster-home
 
 run: install
 	@$(BIN)/platform-assets run $(PRODUCT_ARGUMENT) $(SOURCE_ARGUMENT)
@@ -54,6 +54,11 @@ bench: install
 	@$(BIN)/python benchmarks/second_run.py
 	@$(BIN)/python benchmarks/new_day.py
 	@$(BIN)/python benchmarks/contract_large_day.py
+	@$(BIN)/python benchmarks/feature_scale.py
+
+# 100 million payments: about half an hour, 8 GiB of memory and 25 GiB of disk below TMPDIR.
+bench-100m: install
+	@$(BIN)/python benchmarks/feature_scale.py --rows 1.75e6 100e6
 
 mutants: install
 	@$(BIN)/python tests/mutation/run_mutants.py $(ARGS)

@@ -73,6 +73,8 @@ def _by_prefix_sums(
     days: Collection[str],
 ) -> pa.Table | None:
     """The rows; None where only SQL knows what is meant: nulls not declared, sums beyond 2^53."""
+    import numpy as np
+
     engine.execute("SET preserve_insertion_order = true")  # both queries come in the order of the relation
     columns = dict.fromkeys(feature.column for feature in view.windows if feature.column is not None)
     summed = {name: f"_n{number}" for number, name in enumerate(columns)}
@@ -94,7 +96,7 @@ def _by_prefix_sums(
     moments = moments[wanted]
     del raw, keys, summands, wanted
     rows = engine.sql(windowless_sql(source, entity, view, relation=relation, days=days)).to_arrow_table()
-    if not (rows.column("_us").to_numpy() == moments).all():
+    if not np.array_equal(rows.column("_us").to_numpy(), moments):
         raise LakeError(f"feature view {view.name!r}: rows changed while they were read; run it again")
     table = rows.drop_columns(["_us", *(name for name in view.feature_names if name not in found)])
     for feature in view.features:
