@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from platform_assets.declaration.duration import microseconds
 from platform_assets.errors import DeclarationError, LakeError
-from platform_assets.features.engine import duckdb_engine, parquet_files
+from platform_assets.features.as_of_sql import ROWS, AsOfTable, prepare
+from platform_assets.features.engine import column_types, duckdb_engine, parquet_files
 
 if TYPE_CHECKING:
     import duckdb
@@ -45,134 +46,81 @@ def as_of_join(rows: pa.Table, views: Sequence[AsOfView], *, event_timestamp: st
     is missing or a feature's name is taken, LakeError if a row were lost or doubled.
     """
     _check_names(rows, views, event_timestamp)
-    with duckdb_engine() as engine:
-        for view in views:
-            found = _joined(engine, rows, view, event_timestamp)
-            for name in view.features:
-                rows = rows.append_column(name, found.column(name))
-    return rows
-
-
-def _joined(
-    engine: duckdb.DuckDBPyConnection, rows: pa.Table, view: AsOfView, event_timestamp: str
-) -> pa.Table:
-    """The view's features, one row for each of `rows` and in their order."""
-    import numpy as np
     import pyarrow as pa
 
     moments = rows.column(event_timestamp)
-    left = pa.table(
-        {
-            "_row": pa.array(np.arange(rows.num_rows, dtype=np.int64)),
-            **dict(zip(_keys(view), (rows.column(name) for name in view.join_keys), strict=True)),
-            # microseconds as numbers: no time zone and no unit can get between the two sides
-            "_at": moments.cast(pa.timestamp("us", tz=moments.type.tz)).cast(pa.int64()),
-        }
-    )
-    engine.register("as_of_rows", left)
-    engine.execute(_feature_rows(view))
-    late, tied = engine.execute(
-        "SELECT (SELECT count(*) FROM feature_rows WHERE _known > _event),"
-        f" (SELECT count(*) FROM (SELECT 1 FROM feature_rows GROUP BY {', '.join(_keys(view))}, _event"
-        " HAVING count(*) > 1))"
-    ).fetchall()[0]
-    result = engine.sql(_with_late_rows(view) if late else _all_on_time(view, bool(tied))).to_arrow_table()
-    engine.unregister("as_of_rows")
-    return _in_order(result, rows.num_rows, view)
+    # microseconds as numbers: no time zone and no unit can get between the two sides
+    at = moments.cast(pa.timestamp("us", tz=moments.type.tz)).cast(pa.int64())
+    names = [*dict.fromkeys(name for view in views for name in view.join_keys)]
+    with duckdb_engine() as engine:
+        tables = [_table(engine, view, names) for view in views]
+        found = found_features(engine, at, [rows.column(name) for name in names], tables).read_all()
+    for name in found.column_names:
+        rows = rows.append_column(name, found.column(name))
+    return rows
 
 
-def _feature_rows(view: AsOfView) -> str:
-    """Feature rows as a table; `_file` and `_line` say where each came from."""
-    features = "".join(f", {_quoted(name)}" for name in view.features)
-    keys = ", ".join(
-        f"{_quoted(name)} AS {key}" for name, key in zip(view.join_keys, _keys(view), strict=True)
-    )
-    present = " AND ".join(f"{key} IS NOT NULL" for key in _keys(view))
-    return f"""
-        CREATE OR REPLACE TEMP TABLE feature_rows AS
-        SELECT {keys}, epoch_us({_quoted(view.event_timestamp)}) AS _event,
-               epoch_us({_quoted(view.available_at)}) AS _known, file_index AS _file, file_row_number AS _line
-               {features}
-        FROM {parquet_files(view.paths)}
-        WHERE {present} AND _known IS NOT NULL"""
+def found_features(
+    engine: duckdb.DuckDBPyConnection,
+    at: pa.ChunkedArray,
+    keys: Sequence[pa.ChunkedArray],
+    tables: Sequence[AsOfTable],
+) -> pa.RecordBatchReader:
+    """Features of all tables as a stream, one row for each of `at` and in that order.
 
-
-def _all_on_time(view: AsOfView, tied: bool) -> str:
-    """Every feature row was known at its own time: one ASOF join on the event timestamp."""
-    usable = "SELECT * FROM feature_rows"
-    keys = ", ".join(_keys(view))
-    if tied:
-        usable = f"""
-            SELECT * FROM feature_rows ANTI JOIN tied USING ({keys}, _event)
-            UNION ALL BY NAME
-            SELECT * FROM feature_rows SEMI JOIN tied USING ({keys}, _event)
-            QUALIFY row_number() OVER (
-                PARTITION BY {keys}, _event ORDER BY _known DESC, _file DESC, _line DESC) = 1"""
-    return f"""
-        WITH tied AS (SELECT {keys}, _event FROM feature_rows GROUP BY {keys}, _event HAVING count(*) > 1),
-        usable AS ({usable})
-        SELECT as_of_rows._row {_features(view, "usable")}
-        FROM as_of_rows ASOF LEFT JOIN usable
-        ON {_same_keys(view, "usable")} AND as_of_rows._at >= usable._event"""
-
-
-def _with_late_rows(view: AsOfView) -> str:
-    """A late feature row counts from when it was known, and only if it is the newest by then.
-
-    Feature rows are numbered by preference; at each moment when one becomes usable, the highest
-    number among those usable so far is the right one until the next such moment.
+    `at` are microseconds since 1970; `tables` name `keys` as `key_0`, `key_1`, ... The engine must live
+    until the stream has ended. Reading raises LakeError if a row were lost or doubled.
     """
-    keys = ", ".join(_keys(view))
-    return f"""
-        WITH numbered AS (
-            SELECT *, greatest(_event, _known) AS _usable_from,
-                   row_number() OVER (ORDER BY _event, _known, _file, _line) AS _number
-            FROM feature_rows),
-        best AS (
-            SELECT DISTINCT {keys}, _usable_from,
-                   max(_number) OVER (PARTITION BY {keys} ORDER BY _usable_from) AS _number
-            FROM numbered),
-        chosen AS (
-            SELECT as_of_rows._row, as_of_rows._at, best._number
-            FROM as_of_rows ASOF LEFT JOIN best
-            ON {_same_keys(view, "best")} AND as_of_rows._at >= best._usable_from)
-        SELECT as_of_rows._row {_features(view, "numbered")}
-        FROM chosen AS as_of_rows LEFT JOIN numbered USING (_number)"""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    bounds = pc.min_max(at).as_py()
+    names = [f"key_{number}" for number in range(len(keys))]
+    row = pa.array(np.arange(len(at), dtype=np.int64))
+    engine.register(ROWS, pa.table([row, at, *keys], names=["_row", "_at", *names]))
+    # without any time no feature row can be used
+    query = prepare(engine, tables, bounds["min"] or 0, -1 if bounds["max"] is None else bounds["max"])
+    found = engine.sql(query).to_arrow_reader()
+    schema = pa.schema(list(found.schema)[1:])
+    return pa.RecordBatchReader.from_batches(schema, _each_once(found, len(at), schema))
 
 
-def _keys(view: AsOfView) -> list[str]:
-    """Names of the join keys inside the query."""
-    return [f"_key{number}" for number in range(len(view.join_keys))]
-
-
-def _same_keys(view: AsOfView, other: str) -> str:
-    return " AND ".join(f"as_of_rows.{key} = {other}.{key}" for key in _keys(view))
-
-
-def _features(view: AsOfView, among: str) -> str:
-    """The features of the chosen row, or null when it is too old."""
-    names = [f"{among}.{_quoted(name)}" for name in view.features]
-    if view.ttl is not None:
-        oldest = f"as_of_rows._at - {microseconds(view.ttl)}"
-        names = [f"CASE WHEN {among}._event >= {oldest} THEN {name} END" for name in names]
-    return "".join(f", {value} AS {_quoted(name)}" for value, name in zip(names, view.features, strict=True))
-
-
-def _in_order(result: pa.Table, rows: int, view: AsOfView) -> pa.Table:
-    """Result rows by their row id, which must be 0 ... rows-1, each once."""
+def _each_once(found: pa.RecordBatchReader, rows: int, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    """The batches without their row ids, which must be 0 ... rows-1."""
     import numpy as np
     import pyarrow as pa
 
-    ids = result.column("_row").to_numpy()
-    order = np.full(rows, -1, dtype=np.int64)
-    if len(ids) == rows:
-        order[ids] = np.arange(rows)
-    if len(ids) != rows or (order < 0).any():
-        raise LakeError(
-            f"as-of join with feature view {view.name!r}: {rows} rows went in and {len(ids)} came out, not "
-            "each row once; this is a fault of the join, keep the inputs and report it"
-        )
-    return result.take(pa.array(order))
+    seen = 0
+    for batch in found:
+        ids = batch.column(0).to_numpy()
+        if not np.array_equal(ids, np.arange(seen, seen + len(ids))):
+            break
+        seen += len(ids)
+        yield pa.record_batch(batch.columns[1:], schema=schema)
+    else:
+        if seen == rows:
+            return
+    raise LakeError(
+        f"as-of join: {rows} rows went in and did not come out each once, in order (right up to row {seen}); "
+        "this is a fault of the join, keep the inputs and report it"
+    )
+
+
+def _table(engine: duckdb.DuckDBPyConnection, view: AsOfView, names: Sequence[str]) -> AsOfTable:
+    relation = parquet_files(view.paths)
+    types = column_types(engine, relation)
+    return AsOfTable(
+        relation=relation,
+        keys=tuple((f"key_{names.index(name)}", name) for name in view.join_keys),
+        event_timestamp=view.event_timestamp,
+        event_type=types[view.event_timestamp],
+        known=view.available_at,
+        known_type=types[view.available_at],
+        as_known_then=True,
+        features=tuple((name, name) for name in view.features),
+        ttl=None if view.ttl is None else microseconds(view.ttl),
+    )
 
 
 def _check_names(rows: pa.Table, views: Sequence[AsOfView], event_timestamp: str) -> None:
@@ -193,7 +141,3 @@ def _check_names(rows: pa.Table, views: Sequence[AsOfView], event_timestamp: str
                     "rename the feature, or leave the column out of the rows"
                 )
             taken.add(name)
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'

@@ -33,6 +33,7 @@ def duckdb_engine(memory_limit: str = MEMORY_LIMIT) -> Iterator[duckdb.DuckDBPyC
         )
         try:
             connection.execute("SET enable_progress_bar = false")  # drawn in notebooks and one-liners
+            connection.execute("SET TimeZone = 'UTC'")
             yield connection
         finally:
             connection.close()
@@ -42,3 +43,9 @@ def parquet_files(paths: Sequence[str]) -> str:
     """Parquet files as something that may follow FROM; columns are matched by name."""
     names = ", ".join("'" + path.replace("'", "''") + "'" for path in paths)
     return f"read_parquet([{names}], hive_partitioning = false, union_by_name = false)"
+
+
+def column_types(engine: duckdb.DuckDBPyConnection, relation: str) -> dict[str, str]:
+    """DuckDB's type of each column of what may follow FROM."""
+    found = engine.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()
+    return {row[0]: row[1] for row in found}

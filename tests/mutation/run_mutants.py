@@ -40,6 +40,7 @@ MODULES = {
     "monitoring/psi": ["tests/monitoring/test_psi.py"],
     "features/window_sql": ["tests/features/test_windows.py"],
     "features/as_of_join": ["tests/features/test_as_of_join.py"],
+    "features/as_of_sql": ["tests/features/test_as_of_join.py"],
     "training/cut_source": ["tests/training/test_leakage.py"],
 }
 
