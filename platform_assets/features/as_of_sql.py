@@ -86,7 +86,7 @@ def _usable(
     engine.execute(f"""CREATE TEMP VIEW {usable} AS
         SELECT * FROM {rows} ANTI JOIN {tied} USING ({together})
         UNION ALL BY NAME
-        SELECT * FROM {rows} SEMI JOIN {tied} USING ({together}) QUALIFY {_last_of(together)}""")
+        SELECT * FROM {rows} SEMI JOIN {tied} USING ({together}) QUALIFY {last_of(together)}""")
     return usable
 
 
@@ -123,10 +123,10 @@ def _newest_so_far(table: AsOfTable, rows: str) -> str:
         newest AS (
             SELECT * FROM moved QUALIFY _event = max(_event) OVER (
                 {partition}ORDER BY _usable_from RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW))
-        SELECT * FROM newest QUALIFY {_last_of(", ".join([*keys, "_usable_from"]))}"""
+        SELECT * FROM newest QUALIFY {last_of(", ".join([*keys, "_usable_from"]))}"""
 
 
-def _last_of(together: str) -> str:
+def last_of(together: str) -> str:
     """Of equal rows the one that became available last, then the last by file and row in it."""
     return (
         f"row_number() OVER (PARTITION BY {together}"

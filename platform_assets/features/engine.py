@@ -34,6 +34,7 @@ def duckdb_engine(memory_limit: str = MEMORY_LIMIT) -> Iterator[duckdb.DuckDBPyC
         try:
             connection.execute("SET enable_progress_bar = false")  # drawn in notebooks and one-liners
             connection.execute("SET TimeZone = 'UTC'")
+            connection.execute("SET parquet_metadata_cache = true")
             yield connection
         finally:
             connection.close()

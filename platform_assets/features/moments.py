@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+from platform_assets.declaration.duration import microseconds
+
 NAIVE = ("TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS", "DATE")
 ZONED = ("TIMESTAMP WITH TIME ZONE", "TIMESTAMPTZ_NS")
 _NANOSECONDS = ("TIMESTAMP_NS", "TIMESTAMPTZ_NS")
@@ -29,6 +31,15 @@ def between(column: str, kind: str, first: int | None, last: int | None) -> list
     if last is not None and (bound := _literal(last + 1, kind)):
         found.append(f"{column} < {bound}")
     return found
+
+
+def since_1970(moment: datetime) -> int:
+    """Microseconds since 1970; a time without a zone is UTC.
+
+    >>> since_1970(datetime(1970, 1, 1, 0, 0, 1))
+    1000000
+    """
+    return microseconds((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - _EPOCH)
 
 
 def _literal(moment: int, kind: str) -> str | None:
