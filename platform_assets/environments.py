@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from platform_assets.errors import DeclarationError
-from platform_assets.home import HOME_VARIABLE, Home
+from platform_assets.home import HOME_VARIABLE, ONLINE_VARIABLE, Home
 from platform_assets.lake.atomic_files import write_atomically
 
 ENVIRONMENTS = ("dev", "staging", "production")
@@ -49,7 +49,8 @@ def environment(variables: Mapping[str, str] | None = None) -> Environment:
         raise DeclarationError(f"PLATFORM_ENV: expected one of {', '.join(ENVIRONMENTS)}, not {name!r}")
     if name != "dev" and not given.get(HOME_VARIABLE):
         raise DeclarationError(f"{HOME_VARIABLE} must be set in {name}; it names the shared home")
-    home = Home.at(given[HOME_VARIABLE]) if given.get(HOME_VARIABLE) else Home.from_environment()
+    online = given.get(ONLINE_VARIABLE, "")
+    home = Home.at(given[HOME_VARIABLE], online) if given.get(HOME_VARIABLE) else Home.from_environment()
     kept = _read_choices(home)
     products = [Path(path) for path in kept.get("products", {}).values()]
     extra = [Path(p) for p in given.get("PLATFORM_PRODUCT", "").split(os.pathsep) if p]

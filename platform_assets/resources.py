@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
+
 import dagster as dg
 from pydantic import Field
 
 from platform_assets.environments import Environment, environment
-from platform_assets.home import Home
+from platform_assets.home import HOME_VARIABLE, ONLINE_VARIABLE
 from platform_assets.stores import Stores
 
 
@@ -21,9 +23,10 @@ class PlatformResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     def environment(self) -> Environment:
         """The environment as it is now, read when asked."""
         if self.home:
-            return environment({"PLATFORM_HOME": self.home})
+            told = {HOME_VARIABLE: self.home, ONLINE_VARIABLE: os.environ.get(ONLINE_VARIABLE, "")}
+            return environment(told)
         return environment()
 
     def stores(self) -> Stores:
         """The stores of the home."""
-        return Stores.at(Home.at(self.home) if self.home else environment().home)
+        return Stores.at(self.environment().home)

@@ -82,6 +82,13 @@ def float_values(values: np.ndarray, valid: np.ndarray | None = None) -> list[by
     return _only_valid([body[i : i + 9] for i in range(0, len(body), 9)], valid)
 
 
+def timestamp(moment: int) -> bytes:
+    """Microseconds since 1970 as a `google.protobuf.Timestamp`."""
+    seconds, rest = divmod(moment, 1_000_000)
+    whole = b"\x08" + _varint(seconds % 2**64) if seconds else b""
+    return whole + (b"\x10" + _varint(rest * 1000) if rest else b"")
+
+
 def string_value(text: str) -> bytes:
     """A string as a Value."""
     encoded = text.encode()

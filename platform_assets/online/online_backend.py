@@ -57,12 +57,16 @@ class OnlineBackend(Protocol):
         Whoever reads single rows meanwhile finds older or newer ones, and none missing that both hold.
         """
 
-    def clear(self, view: str) -> None:
-        """Remove everything that the view holds."""
+    def clear(self, view: str, features: Sequence[str]) -> None:
+        """Remove everything that the view holds of these features."""
 
 
 def open_backend(home: Home) -> OnlineBackend:
     """The online store of a home; nothing is opened or created yet."""
+    if home.online:
+        from platform_assets.online.redis_backend import RedisBackend, checked_url
+
+        return RedisBackend(checked_url(home.online))
     from platform_assets.online.sqlite_backend import SqliteBackend
 
     return SqliteBackend(online_file(home), home.locks / "online_store")

@@ -23,6 +23,7 @@ from platform_assets.online.feast_bytes import text_of
 from platform_assets.online.feast_objects import SLOT, STATE_DIGEST, UNTIL, slot_view_name
 from platform_assets.online.online_backend import PROJECT, OnlineBackend, online_file, open_backend
 from platform_assets.online.online_state import midnight, shape, state_columns
+from platform_assets.online.redis_backend import checked_url, feast_connection
 from platform_assets.online.serving_windows import HORIZON, Events
 from platform_assets.online.state_rows import state_key, stored_events, stored_keys
 from platform_assets.stores import Stores
@@ -54,11 +55,21 @@ def open_feast(home: Home) -> FeatureStore:
                 "path": f"sqlite:///{home.feast / 'registry.db'}",
                 "serve_features_while_materializing": True,
             },
-            online_store={"type": "sqlite", "path": str(online_file(home))},
+            online_store=_online_store(home),
             offline_store={"type": "file"},
             entity_key_serialization_version=3,
         )
     )
+
+
+def _online_store(home: Home) -> dict[str, Any]:
+    if not home.online:
+        return {"type": "sqlite", "path": str(online_file(home))}
+    return {
+        "type": "redis",
+        "connection_string": feast_connection(checked_url(home.online)),
+        "skip_dedup": True,  # or a correction with the same event timestamp would be left out
+    }
 
 
 def read_events(

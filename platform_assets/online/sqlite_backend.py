@@ -90,7 +90,7 @@ class SqliteBackend:
                 if part is not None:
                     database.executemany(_INSERT.format(table), _lines(part))
 
-    def clear(self, view: str) -> None:
+    def clear(self, view: str, features: Sequence[str]) -> None:  # noqa: ARG002 - a table has no others
         with self._writing() as database:
             database.execute(f"DELETE FROM {_created(database, view)}")
 

@@ -80,7 +80,7 @@ def read_all_events(stores: Stores, repository: Repository, view: FeatureView) -
             found = _read(backend, source, repository, view, manifest, promised)
         except Exception as error:
             raise unreadable(view, backend, error) from error
-        if found.is_promised or promised_state(stores, source, view)[0] == manifest:
+        if promised_state(stores, source, view)[0] == manifest:
             return found
 
 
@@ -95,16 +95,14 @@ def _read(
     join_keys = repository.entity_of(view).join_keys
     this_state = state_key(source, join_keys)
     kinds = key_types(source, join_keys)
-    names = [*state_columns(source, view), STATE_DIGEST]
+    names = list(state_columns(source, view))
     entities: list[Any] = []
     foreign: list[bytes] = []
     kept: dict[str, list[Blob]] = {name: [] for name in state_columns(source, view)}
-    digest = ""
     for keys, values in backend.scan(slot_view_name(view, promised[SLOT]), names):
         rows = [values[name] for name in kept]
         for place, key in enumerate(keys):
             if key == this_state:
-                digest = text_of(values[STATE_DIGEST][place])
                 continue
             entity = entity_of(key, join_keys)
             if entity is None or tuple(map(type, entity)) != kinds:
@@ -117,7 +115,7 @@ def _read(
     return WholeState(
         manifest,
         promised,
-        {**_digests(backend, view, this_state), promised[SLOT]: digest},
+        _digests(backend, view, this_state),  # after the rows: a slot that is written again loses it first
         entities,
         offsets,
         columns,

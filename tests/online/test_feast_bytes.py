@@ -9,6 +9,7 @@ import pytest
 from feast.infra.key_encoding_utils import serialize_entity_key
 from feast.protos.feast.types import Value_pb2 as protos
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey
+from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -62,6 +63,12 @@ def test_single_values_are_feasts(whole: list[int], floats: list[float], text: s
     ]
     assert feast_bytes.string_value(text) == protos.Value(string_val=text).SerializeToString()
     assert feast_bytes.text_of(feast_bytes.string_value(text)) == text
+
+
+@given(moment=st.integers(-(10**16), 10**16))
+def test_moments_are_protocol_buffers_own(moment: int) -> None:
+    seconds, rest = divmod(moment, 10**6)
+    assert feast_bytes.timestamp(moment) == Timestamp(seconds=seconds, nanos=rest * 1000).SerializeToString()
 
 
 def test_a_value_that_is_missing_is_feasts_empty_one() -> None:

@@ -179,8 +179,8 @@ class World:
     stores: Stores
 
     @classmethod
-    def at(cls, root: Path, days: tuple[str, ...] = DAYS) -> World:
-        stores = Stores.at(Home.at(root))
+    def at(cls, root: Path, days: tuple[str, ...] = DAYS, online: str = "") -> World:
+        stores = Stores.at(Home.at(root, online))
         for day in days:
             write_raw(stores, day, sales(day))
         return cls(stores)
