@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 STAGES = {
-    "training": ("training_set", "training_run", "evaluation_report", "registered_model"),
+    "training": ("training_set", "training_run", "evaluation_report", "hindsight_report", "registered_model"),
     "promotion": ("parity_report", "promotion"),
     "predictions": ("predictions",),
     "monitoring": ("drift_report",),

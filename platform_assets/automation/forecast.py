@@ -12,7 +12,14 @@ from platform_assets.declaration.repository import Repository
 from platform_assets.errors import PlatformError
 from platform_assets.stores import Stores
 
-AFTER_TRAINING = ("training_run", "evaluation_report", "registered_model", "parity_report", "promotion")
+AFTER_TRAINING = (
+    "training_run",
+    "evaluation_report",
+    "hindsight_report",
+    "registered_model",
+    "parity_report",
+    "promotion",
+)
 
 
 @dataclass(frozen=True)

@@ -232,6 +232,8 @@ def _observe_training(stores: Stores, repository: Repository, product: Product) 
                 reasons.append("model is not evaluated")
             elif not (stores.home.reports / product.name / METRICS_FILE).exists():
                 reasons.append("the report's files are gone")
+            if not _hindsight_is_measured(stores, product, rows, run):
+                reasons.append("what hindsight adds to this training set is not measured")
             registered = stores.lake.table(names["registered_model"]).manifest(split.id)
             lineage = (
                 stores.lake.table(names["registered_model"]).document_of(registered) if registered else {}
@@ -245,6 +247,7 @@ def _observe_training(stores: Stores, repository: Repository, product: Product) 
             product.training_version,
             product.estimator_version,
             product.gates_version,
+            product.hindsight.fingerprint(),
             {k: dict(v) for k, v in inputs.items()},
             split.id,
             rows.sequence if rows else 0,
@@ -252,8 +255,26 @@ def _observe_training(stores: Stores, repository: Repository, product: Product) 
     )
     return [
         Work("training", (product.name, noun), {"": mark}, reason="; ".join(reasons))
-        for noun in ("training_set", "training_run", "evaluation_report", "registered_model")
+        for noun in (
+            "training_set",
+            "training_run",
+            "evaluation_report",
+            "hindsight_report",
+            "registered_model",
+        )
     ]
+
+
+def _hindsight_is_measured(stores: Stores, product: Product, rows: Manifest, run: Manifest) -> bool:
+    from platform_assets.hindsight.hindsight_report import KIND, hindsight_versions
+
+    subject = vocabulary.product_table(product.name, "hindsight_report")
+    evidence = stores.evidence.latest(KIND, subject, rows.partition)
+    return (
+        evidence is not None
+        and evidence.holds_for(hindsight_versions(rows, run))
+        and dict(evidence.limits) == product.hindsight.model_dump(mode="json")
+    )
 
 
 def _observe_promotion(stores: Stores, repository: Repository, product: Product) -> list[Work]:

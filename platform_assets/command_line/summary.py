@@ -27,8 +27,9 @@ def print_summary(
     print(f"\n{LINE}\n{product.name}")
     if not built:
         print("  nothing has changed; nothing was rebuilt")
+    raw = vocabulary.raw_table(product.source)
     tables = [
-        vocabulary.raw_table(product.source),
+        raw,
         *(vocabulary.feature_table(view.lake_name) for view in repository.views_of(product)),
         vocabulary.product_table(product.name, "predictions"),
     ]
@@ -43,8 +44,13 @@ def print_summary(
             print(f"  BLOCKED {'/'.join(item.asset)}: and {len(item.blocked) - 5} more days")
     _print_model(stores, product)
     _print_decision(stores, product)
-    for kind, noun in (("parity", "parity_report"), ("drift", "drift_report")):
-        evidence = stores.evidence.latest(kind, vocabulary.product_table(product.name, noun))
+    split = present_split_id(stores, product) if stores.lake.table(raw).partitions() else ""
+    for kind, noun, part in (
+        ("hindsight", "hindsight_report", split),
+        ("parity", "parity_report", ""),
+        ("drift", "drift_report", ""),
+    ):
+        evidence = stores.evidence.latest(kind, vocabulary.product_table(product.name, noun), part)
         if evidence is not None:
             print(f"  {noun:<40} {evidence.verdict}: {evidence.reason}")
     if built:

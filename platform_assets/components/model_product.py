@@ -18,6 +18,7 @@ from platform_assets.declaration.yaml_reader import located, read_yaml
 from platform_assets.environments import environment
 from platform_assets.errors import DeclarationError
 from platform_assets.evaluation.assets import evaluation_report_asset
+from platform_assets.hindsight.assets import hindsight_report_asset
 from platform_assets.jobs.product_jobs import product_jobs
 from platform_assets.jobs.product_schedule import daily_schedule
 from platform_assets.monitoring.assets import drift_report_asset
@@ -92,6 +93,7 @@ def product_definitions(
         training_set_asset(declared, product),
         training_run_asset(declared, product),
         evaluation_report_asset(declared, product),
+        hindsight_report_asset(declared, product),
         registered_model_asset(declared, product),
         parity_report_asset(declared, product),
         promotion_asset(declared, product),

@@ -16,7 +16,7 @@ from platform_assets.declaration.estimator import Estimator
 from platform_assets.declaration.evaluation import Evaluation
 from platform_assets.declaration.gate import Gate, gates_are_complete
 from platform_assets.declaration.metric import Metric
-from platform_assets.declaration.monitor import DriftMonitor
+from platform_assets.declaration.monitor import DriftMonitor, HindsightMonitor
 from platform_assets.declaration.owner import Owner
 from platform_assets.errors import UnknownName
 
@@ -96,6 +96,7 @@ class Product(Declared):
     metrics: tuple[Metric, ...] = Field(min_length=1)
     gates: tuple[Gate, ...]
     evaluation: Evaluation = Evaluation()
+    hindsight: HindsightMonitor = HindsightMonitor()
     drift: DriftMonitor = DriftMonitor()
     schedule: Schedule = Schedule()
     compute: dict[str, Compute] = Field(default_factory=dict)
@@ -143,6 +144,7 @@ PRODUCT_ASSETS = (
     "training_set",
     "training_run",
     "evaluation_report",
+    "hindsight_report",
     "registered_model",
     "parity_report",
     "promotion",

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from platform_assets.declaration.duration import microseconds
-from platform_assets.declaration.feature_view import FeatureView
+from platform_assets.declaration.feature_view import AnyEntity, FeatureView
 from platform_assets.declaration.product import Product
 from platform_assets.declaration.repository import Repository
 from platform_assets.declaration.source import Source
@@ -66,7 +66,8 @@ def changed_columns(
         for view in repository.views_of(product):
             if view.name in features:
                 relation = _cut_source(stores, repository, product, training_set, view)
-                values = _features_on(engine, repository, product, view, relation)
+                cut = _with_unknown_labels(source, product)
+                values = features_on(engine, cut, repository.entity_of(view), view, relation)
                 for name in features[view.name]:
                     found[name] = _differing(sample.column(name), values.column(name))
         if product.label.column in repository.input_columns(product):
@@ -99,20 +100,19 @@ def _cut_source(
         WHERE raw_rows.{moment} <= sample.{moment} AND raw_rows.{available} <= sample.{moment})"""
 
 
-def _features_on(
-    engine: duckdb.DuckDBPyConnection,
-    repository: Repository,
-    product: Product,
-    view: FeatureView,
-    relation: str,
+def features_on(
+    engine: duckdb.DuckDBPyConnection, source: Source, entity: AnyEntity, view: FeatureView, relation: str
 ) -> pa.Table:
-    """The view's features for each sampled row: the newest row on its cut source, as a join would take."""
-    source = _with_unknown_labels(repository.source(view.source), product)
+    """The view's features for each row of the connection's `sample`, in the order of `_sample`.
+
+    `relation` holds, for every sampled row, the raw rows that were known at its time, with `_sample` and
+    `_sample_time`; the newest of them counts, as a join would take it.
+    """
     moment = _quoted(source.event_timestamp)
     newest_first = ", ".join(
         f"{_quoted(name)} DESC" for name in (source.event_timestamp, AVAILABLE_AT, *source.primary_key)
     )
-    query = view_sql(source, repository.entity_of(view), view, relation=relation, partition_by=[SAMPLE, TIME])
+    query = view_sql(source, entity, view, relation=relation, partition_by=[SAMPLE, TIME])
     names = ", ".join(f"newest.{_quoted(name)}" for name in view.feature_names)
     return engine.sql(f"""
         WITH newest AS (

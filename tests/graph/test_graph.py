@@ -72,7 +72,8 @@ def test_every_asset_says_who_and_what() -> None:
 
 def test_the_chain_is_connected() -> None:
     graph = build_definitions().resolve_asset_graph()
-    upstream = dg.AssetSelection.assets(["card_fraud", "drift_report"]).upstream().resolve(graph)
+    ends = dg.AssetSelection.assets(["card_fraud", "drift_report"], ["card_fraud", "hindsight_report"])
+    upstream = ends.upstream().resolve(graph)
     assert upstream == graph.get_all_asset_keys()
 
 

@@ -1,0 +1,105 @@
+"""A training set as known then, against a judge that looks at every version of every parcel by hand."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from parcels import DAYS, Judge, Parcel, Service, by_parcel, on_time
+
+from platform_assets.hindsight.difference import difference
+from platform_assets.hindsight.known_then import known_then
+from platform_assets.hindsight.row_versions import row_versions
+from platform_assets.training.training_set import read_training_set
+from platform_assets.vocabulary import raw_table
+
+HOURS = 7 * 24
+
+
+@st.composite
+def parcels(draw: st.DrawFn) -> list[Parcel]:
+    """A few parcels a day, both labels among those that train."""
+    hours = draw(st.lists(st.integers(0, HOURS - 1), min_size=8, max_size=24))
+    hours += [25, 49, 73, 5 * 24 + 1, HOURS - 1]
+    return [
+        Parcel(n, at, draw(st.integers(1, 2)), draw(st.integers(1, 9)), n % 2, at)
+        for n, at in enumerate(hours)
+    ]
+
+
+@st.composite
+def later(draw: st.DrawFn, first: Sequence[Parcel]) -> list[Parcel]:
+    """Versions that arrive after the first delivery: parcels unheard of, and corrected ones."""
+    found: list[Parcel] = []
+    for number in range(draw(st.integers(0, 5))):
+        known = draw(st.integers(1, 12 * 24))
+        if draw(st.booleans()):
+            at = draw(st.integers(0, min(known, HOURS - 1)))
+            found.append(
+                Parcel(1000 + number, at, draw(st.integers(1, 2)), draw(st.integers(1, 9)), 0, known)
+            )
+        else:
+            old = draw(st.sampled_from(first))
+            at = old.day * 24 + draw(st.integers(0, 23))
+            changed = replace(
+                old, at=at, shop=draw(st.integers(1, 2)), grams=old.grams + 1, lost=draw(st.integers(0, 1))
+            )
+            found.append(replace(changed, known=max(known, old.at + 1, at)))
+    # two last words at the same moment would be no history
+    return sorted({(p.parcel, p.known): p for p in found}.values(), key=lambda p: p.known)
+
+
+@st.composite
+def deliveries(draw: st.DrawFn) -> tuple[list[Parcel], list[Parcel]]:
+    first = draw(parcels())
+    return first, draw(later(first))
+
+
+@settings(max_examples=25, deadline=None)
+@given(deliveries())
+def test_it_is_what_a_judge_finds_by_hand(delivered: tuple[list[Parcel], list[Parcel]]) -> None:
+    first, corrections = delivered
+    keep_both_labels = {p.parcel for p in first[-5:]}
+    corrections = [p for p in corrections if p.parcel not in keep_both_labels]
+    with tempfile.TemporaryDirectory() as folder:
+        service = Service(Path(folder) / "home")
+        service.deliver(on_time(first))
+        for day in range(len(DAYS)):
+            service.write(day)
+        for parcel in corrections:
+            service.deliver([parcel])
+        training_set = service.training_set()
+        versions = row_versions(
+            service.stores,
+            service.source,
+            training_set.inputs[raw_table("parcels")],
+            loaded_within=timedelta(days=2),
+        )
+        then = known_then(service.stores, service.repository, service.product, training_set, versions)
+        now = read_training_set(service.stores, training_set)
+        judge = Judge([*first, *corrections])
+        assert by_parcel(now) == judge.now()
+        assert by_parcel(then.rows) == judge.then()
+        found = difference(
+            now,
+            then.rows,
+            key=["parcel"],
+            inputs=service.repository.input_columns(service.product),
+            label="lost",
+        )
+        _check_counts(found, judge)
+
+
+def _check_counts(found, judge: Judge) -> None:
+    now, then = judge.now(), judge.then()
+    both = [p for p in now if p in then and now[p]["_split"] == then[p]["_split"]]
+    assert (found.added, found.removed) == (len(now) - len(both), len(then) - len(both))
+    for line in found.columns:
+        assert line["rows"] == sum(now[p][line["name"]] != then[p][line["name"]] for p in both), line
+    compared = [line["name"] for line in found.columns]
+    assert found.rows_changed == sum(any(now[p][n] != then[p][n] for n in compared) for p in both)
