@@ -29,7 +29,7 @@ EXPONENT_LIMIT = 1.15
 IMPORTS = ("duckdb", "numpy", "pyarrow.parquet", "pyarrow.compute", "pydantic", "yaml")
 
 
-def build(folder: Path) -> dict[str, float]:
+def build(folder: Path, memory: int | None = None) -> dict[str, float]:
     """Every feature day of the lake below `folder`, in this process, measured after the imports."""
     for module in IMPORTS:
         importlib.import_module(module)
@@ -44,7 +44,9 @@ def build(folder: Path) -> dict[str, float]:
     used, began, rows, written = time.process_time(), time.perf_counter(), 0, 0
     for view in repository.feature_views.values():
         source, entity = repository.source(view.source), repository.entity_of(view)
-        manifests = build_feature_days(stores, source, entity, view, days, untrusted={}, cause="benchmark")
+        manifests = build_feature_days(
+            stores, source, entity, view, days, untrusted={}, cause="benchmark", memory=memory
+        )
         rows = sum(manifest.rows for manifest in manifests)
         written += sum(manifest.size_bytes for manifest in manifests)
     return {
@@ -56,7 +58,7 @@ def build(folder: Path) -> dict[str, float]:
     }
 
 
-def measured(rows: int, days: int) -> dict[str, float]:
+def measured(rows: int, days: int, chunk: str) -> dict[str, float]:
     """One size: a lake made, built and removed, each in a process of its own.
 
     This process stays small: a child inherits the peak memory of its parent.
@@ -66,7 +68,7 @@ def measured(rows: int, days: int) -> dict[str, float]:
         subprocess.run(
             [*maker, folder, str(rows), "--days", str(days)], check=True, stdout=subprocess.DEVNULL
         )
-        command = [sys.executable, __file__, "--child", folder]
+        command = [sys.executable, __file__, "--child", folder, "--chunk", chunk]
         answer: dict[str, float] = json.loads(
             subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout
         )
@@ -96,14 +98,15 @@ def main() -> int:
     parser.add_argument("--rows", type=float, nargs="+", default=[1.75e6, 5e6, 20e6])
     parser.add_argument("--days", type=int, default=183)
     parser.add_argument("--memory", type=float, default=8, help="GiB that a process may use at most")
+    parser.add_argument("--chunk", default="0", help="GiB of a chunk of days; 0: as the library does")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     parser.add_argument("--child", type=Path, help=argparse.SUPPRESS)
     options: Any = parser.parse_args()
     os.environ.setdefault("TZ", "UTC")
     if options.child:
-        print(json.dumps(build(options.child)))
+        print(json.dumps(build(options.child, int(2**30 * float(options.chunk)) or None)))
         return 0
-    sizes = [measured(int(rows), options.days) for rows in sorted(options.rows)]
+    sizes = [measured(int(rows), options.days, options.chunk) for rows in sorted(options.rows)]
     grown = exponent(sizes) if len(sizes) > 1 else None
     small = all(size["peak_mb"] <= 1024 * options.memory for size in sizes)
     holds = small and (grown is None or grown <= EXPONENT_LIMIT)

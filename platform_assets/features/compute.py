@@ -11,6 +11,7 @@ from platform_assets.errors import Blocked
 from platform_assets.features.day_chunks import day_chunks
 from platform_assets.features.engine import duckdb_engine, parquet_files
 from platform_assets.features.engine_choice import feature_rows
+from platform_assets.features.memory_budget import memory_budget
 from platform_assets.features.reach import DAY, ranges, raw_days
 from platform_assets.lake.lake import Inputs
 from platform_assets.lake.manifest import Manifest
@@ -65,13 +66,14 @@ def build_feature_days(
     untrusted: Mapping[str, str],
     cause: str,
     run_id: str = "",
+    memory: int | None = None,
 ) -> list[Manifest]:
     """Bring feature days up to date and return their manifests in the order of `days`.
 
     A day already made from the same raw versions by the same view is left alone. `untrusted` names
     raw days that must not be built on, with the reason. Raises Blocked, before anything is written,
     when a raw day in reach of any of the days is missing or untrusted. Days are computed chunk by chunk
-    (`day_chunks`); each is in place as soon as it is written.
+    that take `memory` bytes (by default `memory_budget`); each is in place as soon as it is written.
     """
     raw, features = (
         stores.lake.table(raw_table(source.name)),
@@ -95,7 +97,7 @@ def build_feature_days(
             done[day] = manifest
     stale = sorted(wanted.keys() - done.keys())
     sizes = {day: manifest.rows for day, manifest in manifests.items()}
-    for chunk in day_chunks(stale, view, sizes, start=source.start):
+    for chunk in day_chunks(stale, view, sizes, start=source.start, memory=memory or memory_budget()):
         needed = sorted(raw_days(chunk, view, start=source.start))
         rows = compute_features(source, entity, view, [str(raw.path(manifests[d])) for d in needed], chunk)
         parts = daily(rows, source.event_timestamp, chunk)

@@ -8,14 +8,10 @@ from datetime import date
 from platform_assets.declaration.feature_view import FeatureView
 from platform_assets.features.reach import raw_days
 
-CHUNK_BYTES = 4 * 2**30
-"""How much memory a chunk may take by estimate; one day is a chunk however large it is."""
-
-# Bytes of a row while a chunk is computed, as measured by benchmarks/feature_scale.py: a raw row that is
-# only looked back at (key, time, place, order), what a summed column adds to it, and a row that is
-# computed and written (primary key, times, ends of windows, and the copy that is sorted).
-LOOKED_AT, LOOKED_AT_COLUMN = 64, 24
-COMPUTED, COMPUTED_FEATURE = 120, 16
+# Bytes of a row while a chunk is computed, as measured by benchmarks/feature_scale.py: of a raw row that is
+# looked at (key, time, place, order), what a summed column adds to it, and of a row that is computed.
+LOOKED_AT, LOOKED_AT_COLUMN = 72, 24
+COMPUTED, COMPUTED_FEATURE = 16, 8
 
 
 def day_chunks(
@@ -24,12 +20,13 @@ def day_chunks(
     rows: Mapping[str, int],
     *,
     start: date,
-    limit: int = CHUNK_BYTES,
+    memory: int,
 ) -> list[list[str]]:
-    """The days in order of time, as few chunks as the limit allows.
+    """The days in order of time, in chunks of as many as `memory` bytes allow by estimate.
 
     A chunk reads every raw day that reaches it, so days that lie together share what they look back at.
-    `rows` is how many rows each raw day has; a day that it does not name has none.
+    `rows` is how many rows each raw day has; a day that it does not name has none. One day is a chunk
+    however large it is.
     """
     columns = len({feature.column for feature in view.windows if feature.column is not None})
     looked_at = LOOKED_AT + LOOKED_AT_COLUMN * columns
@@ -41,7 +38,7 @@ def day_chunks(
         reach = raw_days([day], view, start=start)
         own = computed * rows.get(day, 0)
         more = own + looked_at * sum(rows.get(name, 0) for name in reach - reaching)
-        if not chunks or taken + more > limit:
+        if not chunks or taken + more > memory:
             chunks.append([])
             reaching, taken = set(), 0
             more = own + looked_at * sum(rows.get(name, 0) for name in reach)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from platform_assets.declaration.feature_view import AnyEntity, Feature, FeatureView
 from platform_assets.declaration.source import Source
 from platform_assets.errors import LakeError
-from platform_assets.features.prefix_sums import OutOfRange, Summand, prefix_sum_features
+from platform_assets.features.prefix_sums import OutOfRange, PrefixSums, Timeline, window_features
 from platform_assets.features.reach import DAY
 from platform_assets.features.window_sql import summands_sql, view_sql, windowless_sql
 
@@ -85,16 +85,19 @@ def _by_prefix_sums(
         return None
     moments = raw.column("_us").to_numpy()
     wanted = _on_days(moments, days)
-    summands = {
-        name: Summand(raw.column(alias), 10 ** (source.column(name).scale or 0))
-        for name, alias in summed.items()
-    }
     try:
-        found = prefix_sum_features(view.windows, list(keys.values()), moments, summands, wanted)
+        timeline = Timeline.of(list(keys.values()), moments, view.windows)
+        moments = moments[wanted]
+        raw, keys = raw.select(list(summed.values())), {}  # what is not needed any more is let go
+        sums = {
+            name: PrefixSums.of(raw.column(alias), 10 ** (source.column(name).scale or 0), timeline)
+            for name, alias in summed.items()
+        }
+        del raw
+        found = window_features(view.windows, timeline, sums, wanted)
     except OutOfRange:
         return None
-    moments = moments[wanted]
-    del raw, keys, summands, wanted
+    del timeline, sums, wanted
     rows = engine.sql(windowless_sql(source, entity, view, relation=relation, days=days)).to_arrow_table()
     if not np.array_equal(rows.column("_us").to_numpy(), moments):
         raise LakeError(f"feature view {view.name!r}: rows changed while they were read; run it again")

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from platform_assets.declaration.duration import microseconds
 from platform_assets.declaration.feature_view import Feature
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 LARGEST_EXACT = 2**53
 """Whole numbers up to here are doubles without rounding, on every engine."""
 LARGEST_PLACE = 2**63 - 1
+BLOCK = 2**18
+"""Rows whose windows are looked at together: their arrays stay in the cache."""
 
 
 class OutOfRange(ArithmeticError):
@@ -34,63 +36,28 @@ class OutOfRange(ArithmeticError):
 
 
 @dataclass(frozen=True)
-class Summand:
-    """A whole number for each raw row (int64); null where there is nothing to count or to add.
-
-    `unit` tells by how much the declared values were multiplied to become whole: 100 for cents.
-    """
-
-    numbers: pa.ChunkedArray
-    unit: int = 1
-
-
-def prefix_sum_features(
-    features: Sequence[Feature],
-    keys: Sequence[pa.ChunkedArray],
-    moments: Integers,
-    summands: Mapping[str, Summand],
-    wanted: Flags | None = None,
-) -> dict[str, pa.Array]:
-    """Window features (count, sum, mean) of the wanted rows by name, in the order of the rows.
-
-    `keys` are the columns that name an entity, `moments` the event timestamps in microseconds; they and
-    `summands`, by column, hold a value for each raw row, in any order. A row with a null in a key belongs
-    to nobody. Counts come as int64, sums and means as float64. Raises OutOfRange when a sum could pass
-    2^53, or entities times moments do not fit in 64 bits.
-    """
-    line = _Timeline.of(_entity_codes(keys), moments, features)
-    places, rows, out = line.places_of(wanted, len(moments))
-    columns = {name: _PrefixSums.of(summand, line.order) for name, summand in summands.items()}
-    found: dict[str, pa.Array] = {}
-    for (delay, reach), group in _by_frame(features).items():
-        end, begin = line.after(places, delay), line.after(places, reach)
-        for feature in group:
-            sums = columns[feature.column] if feature.column is not None else _PrefixSums()
-            own = places if not feature.include_current_row and not delay else None
-            count = sums.count(begin, end, own)
-            total = None if feature.function == "count" else sums.total(begin, end, own, count)
-            found[feature.name] = _feature_column(feature, count, total, sums.unit, rows, out)
-    return {feature.name: found[feature.name] for feature in features}
-
-
-@dataclass(frozen=True)
-class _Timeline:
+class Timeline:
     """The raw rows of all entities on one line: entity after entity, each in order of time.
 
     `line` holds (entity * stretch + time) in that order, `order` the number of the row that stands there.
     A stretch is wider than the time that rows span and the widest reach together, so that no window
-    looks into the entity before.
+    looks into the entity before. A row with a null in a key belongs to nobody and has no place.
     """
 
     line: Integers
-    order: npt.NDArray[np.intp]
+    order: Integers
+    rows: int
     tick: int  # microseconds; all times and windows are multiples of it
 
     @classmethod
-    def of(cls, codes: Integers, moments: Integers, features: Sequence[Feature]) -> _Timeline:
-        """Sort rows by entity and time; code -1 is nobody and gets no place."""
+    def of(cls, keys: Sequence[pa.ChunkedArray], moments: Integers, features: Sequence[Feature]) -> Timeline:
+        """Sort rows, in any order, by the columns that name an entity and by time in microseconds.
+
+        Raises OutOfRange when entities times moments do not fit in 64 bits.
+        """
         import numpy as np
 
+        codes = _entity_codes(keys)
         first, last = (int(moments.min()), int(moments.max())) if len(moments) else (0, 0)
         reaches = [reach for frame in _by_frame(features) for reach in frame]
         stretch = last - first + max(reaches, default=0) + 1
@@ -101,78 +68,144 @@ class _Timeline:
             stretch = stretch // tick + 1
         if entities * stretch > LARGEST_PLACE:
             raise OutOfRange(f"{entities} entities times {stretch} moments do not fit in 64 bits")
-        line = codes * stretch + (moments - first) // tick
-        nobody = int((codes < 0).sum())  # below 0, before all others
-        order = np.argsort(line)[nobody:]
-        return cls(line[order], order, tick)
+        nobody = int((codes < 0).sum())
+        places = codes
+        places *= stretch  # in place: the arrays are what memory goes into
+        places += moments if tick == 1 and first == 0 else (moments - first) // tick
+        order = np.argsort(places)[nobody:]  # what belongs to nobody is below 0
+        return cls(places[order], order, len(moments), tick)
 
-    def after(self, places: npt.NDArray[np.intp], earlier: int) -> npt.NDArray[np.intp]:
-        """How many places hold a row at or before the moment `earlier` microseconds before each place."""
+    def after(self, places: Integers, earlier: int) -> Integers:
+        """How many rows stand at or before the moment `earlier` microseconds before each place."""
         import numpy as np
 
         return np.searchsorted(self.line, self.line[places] - earlier // self.tick, side="right")
 
-    def places_of(
-        self, wanted: Flags | None, rows: int
-    ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], int]:
-        """Places of the wanted rows, where each stands among the wanted ones, and how many were wanted."""
-        import numpy as np
-
-        if wanted is None or wanted.all():
-            return np.arange(len(self.order)), self.order, rows
-        places = np.flatnonzero(wanted[self.order])
-        standing = np.cumsum(wanted) - 1
-        return places, standing[self.order[places]], int(wanted.sum())
-
 
 @dataclass(frozen=True)
-class _PrefixSums:
-    """Prefix sums of one column along the line; without any, each row counts one and adds nothing.
+class PrefixSums:
+    """Prefix sums of one column along the timeline; without any, each row counts one and adds nothing.
 
-    int64 sums may wrap around: a difference is right modulo 2^64, and what it may hold is checked.
+    `unit` tells by how much the declared values were multiplied to become whole: 100 for cents. int64 sums
+    may wrap around: a difference is right modulo 2^64, and what it can be is checked.
     """
 
     unit: int = 1
-    numbers: Integers | None = None
+    largest: int = 0
     sums: Integers | None = None
-    present: Flags | None = None
     counts: Integers | None = None
 
     @classmethod
-    def of(cls, summand: Summand, order: npt.NDArray[np.intp]) -> _PrefixSums:
+    def of(cls, numbers: pa.ChunkedArray, unit: int, timeline: Timeline) -> PrefixSums:
+        """Whole numbers, one a raw row (int64); null where there is nothing to count or to add."""
         import pyarrow.compute as pc
 
-        column = summand.numbers.combine_chunks()
-        present = counts = None
+        column = numbers.combine_chunks()
+        counts = None
         if column.null_count:
-            present = column.is_valid().to_numpy(zero_copy_only=False)[order]
-            counts = _prefixes(present)
+            counts = _prefixes(column.is_valid().to_numpy(zero_copy_only=False)[timeline.order])
             column = pc.fill_null(column, 0)
-        numbers = column.to_numpy()[order]
-        return cls(summand.unit, numbers, _prefixes(numbers), present, counts)
+        values = column.to_numpy()
+        largest = max(int(values.max()), -int(values.min())) if len(values) else 0
+        return cls(unit, largest, _prefixes(values[timeline.order]), counts)
 
-    def count(self, begin: Integers, end: Integers, own: npt.NDArray[np.intp] | None) -> Integers:
+    def count(self, begin: Integers, end: Integers, own: Integers | None) -> Integers:
         """Values in each window, the rows at `own` left out."""
-        count = end - begin if self.counts is None else self.counts[end] - self.counts[begin]
-        if own is not None:
-            count = count - (1 if self.present is None else self.present[own])
-        return count
+        if self.counts is None:
+            return end - begin if own is None else end - begin - 1
+        return _differences(self.counts, begin, end, own)
 
-    def total(
-        self, begin: Integers, end: Integers, own: npt.NDArray[np.intp] | None, count: Integers
-    ) -> Integers:
-        """Sum of each window, the rows at `own` left out; OutOfRange when one could pass 2^53."""
-        assert self.numbers is not None
+    def total(self, begin: Integers, end: Integers, own: Integers | None, most: int) -> Integers:
+        """Sum of each window, the rows at `own` left out; OutOfRange when `most` numbers could pass 2^53."""
         assert self.sums is not None
-        if len(count):
-            largest = max(int(self.numbers.max()), -int(self.numbers.min()))
-            if largest * int(count.max()) > LARGEST_EXACT:
-                raise OutOfRange(f"sums of up to {count.max()} numbers up to {largest} could pass 2^53")
-        total = self.sums[end] - self.sums[begin]
-        return total if own is None else total - self.numbers[own]
+        if self.largest * most > LARGEST_EXACT:
+            raise OutOfRange(f"sums of up to {most} numbers up to {self.largest} could pass 2^53")
+        return _differences(self.sums, begin, end, own)
 
 
-def _prefixes(values: npt.NDArray[np.generic]) -> Integers:
+def window_features(
+    features: Sequence[Feature],
+    timeline: Timeline,
+    sums: Mapping[str, PrefixSums],
+    wanted: Flags | None = None,
+) -> dict[str, pa.Array]:
+    """Window features (count, sum, mean) of the wanted rows by name, in the order of the rows.
+
+    `sums` holds the columns that features name. Counts come as int64, sums and means as float64. Raises
+    OutOfRange when a sum could pass 2^53. Rows are taken in blocks, so that what a window needs for a
+    moment stays small.
+    """
+    import numpy as np
+
+    if wanted is not None and wanted.all():
+        wanted = None
+    standing = None if wanted is None else np.cumsum(wanted, dtype=np.int64) - 1
+    out = timeline.rows if wanted is None else int(np.count_nonzero(wanted))
+    columns = {feature.name: _Column.empty(feature, out) for feature in features}
+    for start in range(0, len(timeline.order), BLOCK):
+        order = timeline.order[start : start + BLOCK]
+        places, rows = np.arange(start, start + len(order)), order
+        if wanted is not None and standing is not None:
+            kept = np.flatnonzero(wanted[order])
+            places, rows = places[kept], standing[order[kept]]
+        for (delay, reach), group in _by_frame(features).items():
+            end, begin = timeline.after(places, delay), timeline.after(places, reach)
+            for feature in group:
+                column = sums[feature.column] if feature.column is not None else PrefixSums()
+                own = places if not feature.include_current_row and not delay else None
+                count = column.count(begin, end, own)
+                total = None
+                if feature.function != "count":
+                    total = column.total(begin, end, own, int(count.max(initial=0)))
+                columns[feature.name].put(rows, count, total, column.unit)
+    return {name: column.array() for name, column in columns.items()}
+
+
+@dataclass(frozen=True)
+class _Column:
+    """A feature of all wanted rows; a row that nothing is put in has an empty window."""
+
+    feature: Feature
+    values: npt.NDArray[Any]
+    absent: Flags | None
+
+    @classmethod
+    def empty(cls, feature: Feature, rows: int) -> _Column:
+        import numpy as np
+
+        whole = feature.function == "count"
+        values = np.full(rows, feature.empty or 0, dtype=np.int64 if whole else np.float64)
+        return cls(feature, values, None if whole or feature.empty is not None else np.ones(rows, bool))
+
+    def put(self, rows: Integers, count: Integers, total: Integers | None, unit: int) -> None:
+        """The windows of some rows; `total` is None for a count."""
+        import numpy as np
+
+        none = count == 0
+        if total is None:
+            self.values[rows] = (
+                np.where(none, int(self.feature.empty), count) if self.feature.empty else count
+            )
+            return
+        value = total.astype(np.float64)
+        if self.feature.function == "mean":
+            value /= np.maximum(count * unit, 1)
+        elif unit > 1:
+            value /= unit
+        if self.absent is not None:
+            self.absent[rows] = none
+        else:
+            value[none] = self.feature.empty
+        self.values[rows] = value
+
+    def array(self) -> pa.Array:
+        import pyarrow as pa
+
+        some = self.absent is not None and bool(self.absent.any())
+        return pa.array(self.values, mask=self.absent if some else None)
+
+
+def _prefixes(values: npt.NDArray[Any]) -> Integers:
     import numpy as np
 
     sums = np.zeros(len(values) + 1, dtype=np.int64)
@@ -180,38 +213,11 @@ def _prefixes(values: npt.NDArray[np.generic]) -> Integers:
     return sums
 
 
-def _feature_column(
-    feature: Feature,
-    count: Integers,
-    total: Integers | None,
-    unit: int,
-    rows: npt.NDArray[np.intp],
-    out: int,
-) -> pa.Array:
-    """The feature of `out` rows: what was found stands at `rows`, the others have an empty window."""
-    import numpy as np
-    import pyarrow as pa
-
-    none = count == 0
-    empty = feature.empty
-    if total is None:
-        whole = np.full(out, int(empty or 0), dtype=np.int64)
-        whole[rows] = np.where(none, int(empty), count) if empty else count
-        return pa.array(whole)
-    value = total.astype(np.float64)
-    if feature.function == "mean":
-        value /= np.maximum(count * unit, 1)
-    elif unit > 1:
-        value /= unit
-    if empty is not None:
-        value[none] = empty
-    filled = np.full(out, 0.0 if empty is None else empty)
-    filled[rows] = value
-    if empty is not None or (len(rows) == out and not none.any()):
-        return pa.array(filled)
-    absent = np.ones(out, dtype=bool)
-    absent[rows] = none
-    return pa.array(filled, mask=absent)
+def _differences(sums: Integers, begin: Integers, end: Integers, own: Integers | None) -> Integers:
+    found = sums[end] - sums[begin]
+    if own is not None:
+        found -= sums[own + 1] - sums[own]
+    return found
 
 
 def _by_frame(features: Sequence[Feature]) -> dict[tuple[int, int], list[Feature]]:

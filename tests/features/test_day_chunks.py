@@ -24,6 +24,7 @@ from platform_assets.features.day_chunks import (
     LOOKED_AT_COLUMN,
     day_chunks,
 )
+from platform_assets.features.memory_budget import LARGEST_BUDGET, memory_budget
 from platform_assets.features.reach import raw_days
 from platform_assets.home import Home
 from platform_assets.lake.lake import Table
@@ -90,7 +91,7 @@ def cost(view: FeatureView, chunk: list[str], rows: dict[str, int]) -> int:
 def test_chunks_hold_every_day_once_in_order_and_within_the_limit(
     rows: dict[str, int], days: set[str], limit: int
 ) -> None:
-    chunks = day_chunks(sorted(days, reverse=True), SUMS, rows, start=START, limit=limit)
+    chunks = day_chunks(sorted(days, reverse=True), SUMS, rows, start=START, memory=limit)
     assert [name for chunk in chunks for name in chunk] == sorted(days)
     assert all(len(chunk) == 1 or cost(SUMS, chunk, rows) <= limit for chunk in chunks)
     for chunk, following in pairwise(chunks):
@@ -99,7 +100,7 @@ def test_chunks_hold_every_day_once_in_order_and_within_the_limit(
 
 def test_more_memory_gives_fewer_chunks() -> None:
     rows = dict.fromkeys(DAYS, 1000)
-    counts = [len(day_chunks(DAYS, SUMS, rows, start=START, limit=n)) for n in (1, 2 * 10**6, 10**7, 10**9)]
+    counts = [len(day_chunks(DAYS, SUMS, rows, start=START, memory=n)) for n in (1, 2 * 10**6, 10**7, 10**9)]
     assert counts == sorted(counts, reverse=True)
     assert (counts[0], counts[-1]) == (12, 1)
 
@@ -126,13 +127,17 @@ def stores(tmp_path: Path) -> Stores:
     return stores
 
 
-def build(stores: Stores, view: FeatureView) -> list[str]:
-    made = build_feature_days(stores, SOURCE, WHO, view, DAYS, untrusted={}, cause="test")
+def build(stores: Stores, view: FeatureView, memory: int | None = None) -> list[str]:
+    made = build_feature_days(stores, SOURCE, WHO, view, DAYS, untrusted={}, cause="test", memory=memory)
     return [manifest.digest for manifest in made]
 
 
-def in_chunks(monkeypatch: pytest.MonkeyPatch, limit: int) -> list[int]:
-    """Limit the memory; the sizes of the chunks are noted as they are computed."""
+SMALL = 30_000  # bytes: a few days of forty rows
+
+
+@pytest.fixture
+def sizes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many days were computed at a time."""
     sizes: list[int] = []
     real = compute.compute_features
 
@@ -141,28 +146,27 @@ def in_chunks(monkeypatch: pytest.MonkeyPatch, limit: int) -> list[int]:
         return real(*arguments)
 
     monkeypatch.setattr(compute, "compute_features", noted)
-    monkeypatch.setattr(compute, "day_chunks", lambda *a, **k: day_chunks(*a, **k, limit=limit))
     return sizes
 
 
 @pytest.mark.parametrize("view", [SUMS, SMALLEST], ids=["prefix sums", "SQL"])
 def test_chunks_give_what_one_query_gives(
-    stores: Stores, view: FeatureView, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    stores: Stores, view: FeatureView, sizes: list[int], tmp_path: Path
 ) -> None:
     at_once = build(stores, view)
+    assert sizes == [len(DAYS)]
+    sizes.clear()
     stores.lake.table(feature_table("v")).folder.rename(tmp_path / "aside")
-    sizes = in_chunks(monkeypatch, 60_000)
-    assert build(stores, view) == at_once
+    assert build(stores, view, SMALL) == at_once
     assert len(sizes) > 2
     assert sum(sizes) == len(DAYS)
 
 
 def test_what_a_stopped_run_wrote_is_kept_and_the_rest_follows(
-    stores: Stores, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    stores: Stores, sizes: list[int], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     at_once = build(stores, SUMS)
     stores.lake.table(feature_table("v")).folder.rename(tmp_path / "aside")
-    sizes = in_chunks(monkeypatch, 60_000)
     real = Table.write
 
     def full_disk(table: Table, partition: str, *arguments: Any, **named: Any) -> Any:
@@ -172,11 +176,11 @@ def test_what_a_stopped_run_wrote_is_kept_and_the_rest_follows(
 
     monkeypatch.setattr(Table, "write", full_disk)
     with pytest.raises(OSError, match="no space left"):
-        build(stores, SUMS)
+        build(stores, SUMS, SMALL)
     assert stores.lake.table(feature_table("v")).partitions() == DAYS[:7]
     monkeypatch.setattr(Table, "write", real)
     sizes.clear()
-    assert build(stores, SUMS) == at_once
+    assert build(stores, SUMS, SMALL) == at_once
     assert sum(sizes) == 5, "days that were there already are not computed again"
 
 
@@ -193,3 +197,12 @@ def test_a_day_reads_its_reach_and_nothing_else(stores: Stores, monkeypatch: pyt
     monkeypatch.setattr(compute, "compute_features", noted)
     build_feature_days(stores, SOURCE, WHO, SUMS, [DAYS[11]], untrusted={}, cause="test")
     assert read == [[DAYS[6], DAYS[7], DAYS[8], DAYS[11]]]
+
+
+def test_a_container_may_use_half_of_its_limit(tmp_path: Path) -> None:
+    file = tmp_path / "memory.max"
+    machine = memory_budget(())
+    assert 0 < machine <= LARGEST_BUDGET
+    for told, budget in ((str(2**30), 2**29), ("max", machine), (str(2**63 - 4096), machine)):
+        file.write_text(told)
+        assert memory_budget((tmp_path / "not there", file)) == budget

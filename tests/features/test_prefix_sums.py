@@ -10,14 +10,14 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from platform_assets.declaration.feature_view import Entity, Feature, FeatureView
 from platform_assets.declaration.source import Column, Source
 from platform_assets.features import engine_choice, prefix_sums
 from platform_assets.features.engine_choice import feature_rows, uses_prefix_sums
-from platform_assets.features.prefix_sums import OutOfRange, Summand, prefix_sum_features
+from platform_assets.features.prefix_sums import OutOfRange, PrefixSums, Timeline, window_features
 from platform_assets.features.window_sql import view_sql
 
 MONDAY = datetime(2020, 1, 6, tzinfo=UTC).replace(tzinfo=None)
@@ -88,6 +88,12 @@ def both(view: FeatureView, raw: pa.Table, days: Sequence[str] = DAYS) -> tuple[
         ours = feature_rows(connection, SOURCE, entity, view, "raw_in", days)
         query = view_sql(SOURCE, entity, view, relation="raw_in", days=days)
         return ours.sort_by("id"), connection.sql(query).to_arrow_table().sort_by("id")
+
+
+def by_hand(features: Sequence[Feature], keys: Sequence[pa.ChunkedArray], moments: Any) -> dict[str, Any]:
+    """Counts of rows given as arrays."""
+    found = window_features(features, Timeline.of(keys, np.asarray(moments, np.int64), features), {})
+    return {name: column.to_pylist() for name, column in found.items()}
 
 
 def same_bits(ours: pa.Table, theirs: pa.Table) -> None:
@@ -191,7 +197,13 @@ declared = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@pytest.fixture(autouse=True)
+def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that windows of a few rows span several blocks."""
+    monkeypatch.setattr(prefix_sums, "BLOCK", 5)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     features=st.lists(declared, min_size=1, max_size=5),
     rows=st.lists(row, max_size=14),
@@ -204,7 +216,8 @@ def test_same_bits_as_duckdb_on_any_rows(
     same_bits(*both(view_of(*features, entity=entity), raw_table(rows), sorted(days)))
 
 
-def test_same_bits_on_many_rows_in_any_order() -> None:
+def test_same_bits_on_many_rows_in_any_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prefix_sums, "BLOCK", 7000)
     rng = np.random.default_rng(7)
     n = 20_000
     raw = pa.table(
@@ -269,10 +282,10 @@ def test_sums_beyond_exact_doubles_are_left_to_sql(rows: list[dict[str, Any]]) -
     view = view_of({"function": "sum", "column": "whole", "window": "1d"})
     raw = raw_table(rows)
     same_bits(*both(view, raw))
+    timeline = Timeline.of([raw.column("shop")], np.zeros(3, np.int64), view.windows)
+    sums = {"whole": PrefixSums.of(raw.column("whole"), 1, timeline)}
     with pytest.raises(OutOfRange, match="could pass 2"):
-        prefix_sum_features(
-            view.windows, [raw.column("shop")], np.zeros(3, np.int64), {"whole": Summand(raw.column("whole"))}
-        )
+        window_features(view.windows, timeline, sums)
 
 
 def test_prefix_sums_may_wrap_around_where_no_window_does() -> None:
@@ -285,21 +298,22 @@ def test_prefix_sums_may_wrap_around_where_no_window_does() -> None:
     assert ours.column("f0").to_pylist() == [float(2**53 - n) for n in range(1100)]
 
 
-def test_many_entities_over_a_long_time_are_counted_in_coarser_ticks() -> None:
+def test_many_entities_over_a_long_time_are_counted_in_coarser_ticks(monkeypatch: pytest.MonkeyPatch) -> None:
     """A million entities over a century of microseconds pass 2^63; in whole seconds they fit."""
+    monkeypatch.setattr(prefix_sums, "BLOCK", 2**18)
     rng = np.random.default_rng(3)
     buyers = np.concatenate([np.arange(1_000_000), rng.integers(0, 5, 200)])
     moments = np.concatenate([np.zeros(1_000_000, np.int64), rng.integers(0, 10**5, 200) * 30_000_000])
     moments[-1] = 100 * 365 * 86_400_000_000
     features = view_of({**COUNT, "window": "30d"}, {**COUNT, "delay": "30m"}).windows
-    found = prefix_sum_features(features, [pa.chunked_array([buyers])], moments, {})
+    found = by_hand(features, [pa.chunked_array([buyers])], moments)
     for name, low, high in (("f0", 0, 30 * 86_400), ("f1", 1800, 86_400 + 1800)):
         for index in range(1_000_000, 1_000_200, 17):
             age = (moments[index] - moments) // 1_000_000
             expected = ((buyers == buyers[index]) & (age >= low) & (age < high)).sum()
-            assert found[name][index].as_py() == expected
+            assert found[name][index] == expected
     with pytest.raises(OutOfRange, match="do not fit"):
-        prefix_sum_features(features, [pa.chunked_array([buyers])], moments + np.arange(len(moments)), {})
+        by_hand(features, [pa.chunked_array([buyers])], moments + np.arange(len(moments)))
 
 
 def test_a_null_key_that_is_not_declared_is_left_to_sql() -> None:
@@ -311,8 +325,7 @@ def test_a_null_key_that_is_not_declared_is_left_to_sql() -> None:
 def test_pairs_of_keys() -> None:
     one = pa.chunked_array([pa.array(["a", "a", "b", None, "a"])])
     other = pa.chunked_array([pa.array([1, 2, 1, 1, 1])])
-    found = prefix_sum_features(view_of(COUNT).windows, [one, other], np.zeros(5, np.int64), {})
-    assert found["f0"].to_pylist() == [2, 1, 1, 0, 2]
+    assert by_hand(view_of(COUNT).windows, [one, other], np.zeros(5)) == {"f0": [2, 1, 1, 0, 2]}
 
 
 def test_a_window_never_reaches_the_entity_before() -> None:
@@ -320,19 +333,19 @@ def test_a_window_never_reaches_the_entity_before() -> None:
     keys = pa.chunked_array([pa.array([1, 2])])
     features = view_of({**COUNT, "window": "30d"}, {**COUNT, "window": "30d", "delay": "30d"}).windows
     for moments in ([0, 0], [10, 0], [0, 10]):
-        found = prefix_sum_features(features, [keys], np.array(moments) * 86_400_000_000, {})
-        assert [column.to_pylist() for column in found.values()] == [[1, 1], [0, 0]]
+        found = by_hand(features, [keys], np.array(moments) * 86_400_000_000)
+        assert list(found.values()) == [[1, 1], [0, 0]]
 
 
 def test_fallback_is_used_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
     """`both` would compare DuckDB with itself if the engine were never reached."""
     reached: list[int] = []
-    real = prefix_sums.prefix_sum_features
+    real = prefix_sums.window_features
 
     def seen(*arguments: Any) -> dict[str, pa.Array]:
         reached.append(1)
         return real(*arguments)
 
-    monkeypatch.setattr(engine_choice, "prefix_sum_features", seen)
+    monkeypatch.setattr(engine_choice, "window_features", seen)
     both(view_of(COUNT), raw_table(ROWS))
     assert reached
