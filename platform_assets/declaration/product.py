@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 from typing import Literal
-from zoneinfo import available_timezones
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from platform_assets.declaration.compute import Compute
-from platform_assets.declaration.cron import check_cron
 from platform_assets.declaration.declared import Declared, fingerprint_of
 from platform_assets.declaration.duration import Duration
 from platform_assets.declaration.estimator import Estimator
@@ -18,6 +16,7 @@ from platform_assets.declaration.gate import Gate, gates_are_complete
 from platform_assets.declaration.metric import Metric
 from platform_assets.declaration.monitor import DriftMonitor, HindsightMonitor
 from platform_assets.declaration.owner import Owner
+from platform_assets.declaration.schedule import CronSchedule
 from platform_assets.errors import UnknownName
 
 
@@ -52,26 +51,12 @@ class Split(Declared):
         return self
 
 
-class Schedule(Declared):
+class Schedule(CronSchedule):
     """When the product's chain is looked at, whatever happened in between."""
 
-    cron: str = "0 6 * * *"
-    time_zone: str = "UTC"
     cooldown: Duration = Field(
         default=timedelta(hours=1), description="What stays red is asked again after this long."
     )
-
-    @field_validator("cron")
-    @classmethod
-    def _cron_is_one(cls, line: str) -> str:
-        return check_cron(line)
-
-    @field_validator("time_zone")
-    @classmethod
-    def _time_zone_exists(cls, name: str) -> str:
-        if name != "UTC" and name not in available_timezones():
-            raise ValueError(str(UnknownName.among("time zone", name, available_timezones(), listed=0)))
-        return name
 
 
 class Product(Declared):

@@ -1,0 +1,48 @@
+"""The files of a Feast repository, and one digest over them: whether a snapshot is still of them."""
+
+from __future__ import annotations
+
+import hashlib
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from platform_assets.errors import DeclarationError
+from platform_assets.feast_project.snapshot import FORMAT
+
+FEATURE_STORE = "feature_store.yaml"
+FEAST_IGNORE = ".feastignore"
+_SKIPPED = {".git", ".venv", "__pycache__", ".ipynb_checkpoints", ".pytest_cache", "site-packages"}
+
+
+def repo_files(repo: Path) -> list[Path]:
+    """`feature_store.yaml`, `.feastignore` and every Python file, in order of their names.
+
+    Raises DeclarationError when there is no `feature_store.yaml`.
+    """
+    settings = repo / FEATURE_STORE
+    if not settings.is_file():
+        raise DeclarationError(f"{settings}: no such file; `repo:` names the folder of a Feast repository")
+    code = (
+        path
+        for path in sorted(repo.rglob("*.py"))
+        if not _SKIPPED & set(path.relative_to(repo).parts) and path.is_file()
+    )
+    ignored = repo / FEAST_IGNORE
+    return [settings, *([ignored] if ignored.is_file() else []), *code]
+
+
+def repo_digest(repo: Path) -> str:
+    """32 hex digits over names and bytes of these files, Feast's version and the snapshot's format."""
+    digest = hashlib.sha256(f"{FORMAT}|{_feast_version()}".encode())
+    for path in repo_files(repo):
+        content = path.read_bytes()
+        digest.update(f"|{path.relative_to(repo).as_posix()}|{len(content)}|".encode())
+        digest.update(content)
+    return digest.hexdigest()[:32]
+
+
+def _feast_version() -> str:
+    try:
+        return version("feast")
+    except PackageNotFoundError:
+        return ""
