@@ -14,6 +14,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from platform_assets.components.feast_project import FeastProject
     from platform_assets.components.feature_repository import FeatureRepository
     from platform_assets.components.location import code_location
     from platform_assets.components.model_product import ModelProduct, product_definitions, read_product
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
     from platform_assets.stores import Stores
 
 _MODULES = {
+    "components.feast_project": ("FeastProject",),
     "components.feature_repository": ("FeatureRepository",),
     "components.location": ("code_location",),
     "components.model_product": ("ModelProduct", "product_definitions", "read_product"),
@@ -102,6 +104,7 @@ __all__ = [
     "Environment",
     "Estimator",
     "Evidence",
+    "FeastProject",
     "Feature",
     "FeatureEquality",
     "FeatureRepository",

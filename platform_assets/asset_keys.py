@@ -28,6 +28,11 @@ def product_key(product: Product | str, noun: str) -> dg.AssetKey:
     return dg.AssetKey([product if isinstance(product, str) else product.name, noun])
 
 
+def feast_key(project: str, noun: str, name: str = "") -> dg.AssetKey:
+    """One part of a Feast user's repository: registry, sources, views, online, parity, training_sets."""
+    return dg.AssetKey([project, noun, *([name] if name else [])])
+
+
 def daily(source: Source) -> dg.DailyPartitionsDefinition:
     """Days of a source in UTC; a day may be built after it has ended."""
     return dg.DailyPartitionsDefinition(

@@ -26,6 +26,7 @@ AVAILABLE_AT = "_available_at"
 PRODUCT_TAG = "platform/product"
 SOURCE_TAG = "platform/source"
 STAGE_TAG = "platform/stage"
+FEAST_PROJECT_TAG = "platform/feast_project"
 K8S_CONFIG = "dagster-k8s/config"
 RANGE_START = "dagster/asset_partition_range_start"
 RANGE_END = "dagster/asset_partition_range_end"
@@ -55,3 +56,8 @@ def online_table(view: str) -> str:
 def product_table(product: str, noun: str) -> str:
     """Lake table of one product's own noun: training_set, predictions, ..."""
     return f"products/{product}/{noun}"
+
+
+def feast_table(project: str, noun: str, name: str) -> str:
+    """Lake table of one part of a Feast user's repository: sources, views, online, training_sets."""
+    return f"feast/{project}/{noun}/{name}"

@@ -69,6 +69,11 @@ class Project(Declared):
         default="now",
         description="The moment online values are of: the run's beginning, or the newest row of all sources.",
     )
+    offline_store: Literal["as_of", "own"] = Field(
+        default="as_of",
+        description="as_of: files are joined by this library's as-of join, which loses no row; own: by the "
+        "store that feature_store.yaml names. Stores that are not of files always join themselves.",
+    )
     freshness: Duration | None = Field(
         default=None, description="A source whose newest row is older than this is not fresh."
     )

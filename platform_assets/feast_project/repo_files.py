@@ -5,9 +5,14 @@ from __future__ import annotations
 import hashlib
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from platform_assets.errors import DeclarationError
+from platform_assets.feast_project.feast_errors import one_line
 from platform_assets.feast_project.snapshot import FORMAT
+
+if TYPE_CHECKING:
+    from feast.repo_config import RepoConfig
 
 FEATURE_STORE = "feature_store.yaml"
 FEAST_IGNORE = ".feastignore"
@@ -39,6 +44,19 @@ def repo_digest(repo: Path) -> str:
         digest.update(f"|{path.relative_to(repo).as_posix()}|{len(content)}|".encode())
         digest.update(content)
     return digest.hexdigest()[:32]
+
+
+def read_configuration(repo: Path) -> RepoConfig:
+    """What `feature_store.yaml` says; DeclarationError when it cannot be read."""
+    from feast.repo_config import load_repo_config
+
+    path = repo / FEATURE_STORE
+    if not path.is_file():
+        raise DeclarationError(f"{path}: no such file; `repo:` names the folder of a Feast repository")
+    try:
+        return load_repo_config(repo, path)
+    except Exception as error:  # whatever pydantic, YAML or a store's import says about the file
+        raise DeclarationError(f"{path}: {one_line(error)}") from None
 
 
 def _feast_version() -> str:

@@ -21,7 +21,7 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class Field:
-    """A feature or a join key: its name and Feast's name of its type, such as Float32."""
+    """A feature or a request value: its name and Feast's name of its type, such as Float32."""
 
     name: str
     type: str
@@ -30,7 +30,7 @@ class Field:
 
 @dataclass(frozen=True)
 class Source:
-    """Where rows of views come from; `path` only for files, `batch_source` only for push and stream sources."""
+    """Where rows come from; `path` for files, `batch_source` for push and stream sources."""
 
     name: str
     type: str
@@ -47,7 +47,7 @@ class View:
 
     name: str
     entities: tuple[str, ...]
-    join_keys: tuple[Field, ...]
+    join_keys: tuple[str, ...]
     features: tuple[Field, ...]
     source: str
     ttl: float
@@ -60,20 +60,24 @@ class View:
     def version(self) -> str:
         """Changes with what the view holds, not with what is said about it."""
         said = dataclasses.asdict(dataclasses.replace(self, description="", owner=""))
-        for field in (*said["join_keys"], *said["features"]):
+        for field in said["features"]:
             field["description"] = ""
         return document_digest(said)[:16]
 
 
 @dataclass(frozen=True)
 class OnDemandView:
-    """Features computed at request time from other views and from the request itself."""
+    """Features computed at request time from other views and from the request itself.
+
+    `code` is a digest over the function's text.
+    """
 
     name: str
     features: tuple[Field, ...]
     views: tuple[str, ...]
     request: tuple[Field, ...]
     mode: str = ""
+    code: str = ""
     description: str = ""
 
 
@@ -158,7 +162,7 @@ class Snapshot:
                             **{
                                 **view,
                                 "entities": tuple(view["entities"]),
-                                "join_keys": _fields(view["join_keys"]),
+                                "join_keys": tuple(view["join_keys"]),
                                 "features": _fields(view["features"]),
                             }
                         )

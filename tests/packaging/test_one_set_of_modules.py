@@ -51,6 +51,7 @@ def test_dg(tmp_path: Path) -> None:
     listed = json.loads(succeed(dg, "list", "components", "--json", cwd=CHECKOUT, **variables))
     ours = {item["key"] for item in listed["items"] if item["key"].startswith("platform_assets.")}
     assert ours == {
+        "platform_assets.components.FeastProject",
         "platform_assets.components.FeatureRepository",
         "platform_assets.components.ModelProduct",
     }

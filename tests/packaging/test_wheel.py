@@ -41,7 +41,7 @@ def test_only_our_package_lands_in_site_packages(names: set[str]) -> None:
 
 
 def test_every_module_and_declaration_is_in_it(names: set[str]) -> None:
-    wanted = expected(".py", ".yaml", ".json") | {"platform_assets/py.typed"}
+    wanted = expected(".py", ".yaml", ".json", ".txt") | {"platform_assets/py.typed"}
     assert {name for name in names if ".dist-info/" not in name} == wanted
 
 

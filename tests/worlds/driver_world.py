@@ -28,7 +28,7 @@ offline_store: {type: dask}
 entity_key_serialization_version: 3
 """
 
-DEFINITIONS = '''\
+DEFINITIONS = """\
 from datetime import timedelta
 
 import pandas as pd
@@ -88,7 +88,7 @@ ranking_v1 = FeatureService(
     name="ranking_v1",
     features=[driver_hourly_stats[["conv_rate", "avg_daily_trips"]], order_features],
 )
-'''
+"""
 
 DECLARATION = """\
 type: platform_assets.components.FeastProject
@@ -170,7 +170,9 @@ def hourly_rows(drivers: int = DRIVERS, days: int = DAYS, seed: int = 7) -> pa.T
             "event_timestamp": pa.array(times, pa.timestamp("us", tz="UTC")),
             "created": pa.array(created, pa.timestamp("us", tz="UTC")),
             "conv_rate": pa.array(random.random(count), pa.float64()),
-            "acc_rate": pa.array(np.where(random.random(count) < 0.05, None, random.random(count)), pa.float64()),
+            "acc_rate": pa.array(
+                np.where(random.random(count) < 0.05, None, random.random(count)), pa.float64()
+            ),
             "avg_daily_trips": pa.array(trips, pa.int64()),
             "city": pa.array(random.choice(["Bern", "Köln", "Oslo"], count)),
         }
