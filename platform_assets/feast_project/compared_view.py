@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from platform_assets.feast_project.latest_rows import EXPIRED, PARTITION, TIME
+from platform_assets.feast_project.latest_rows import EXPIRED, PARTITION, event_times
 from platform_assets.feast_project.online_rows import OnlineRows, read_online, stored_keys
 from platform_assets.feast_project.online_state import is_newer
 from platform_assets.feast_project.open_project import OpenProject
@@ -39,8 +39,11 @@ class ComparedView:
 
     @property
     def pushed(self) -> Mask:
-        """Entities whose stored row is newer than the source's, which a push source may do."""
-        return self._times(lambda stored, offline: offline is None or is_newer(stored, offline))
+        """Entities with a stored value newer than the source's row, as a push source writes them."""
+        newer = self._times(lambda stored, offline: offline is None or is_newer(stored, offline))
+        for place in newer.nonzero()[0].tolist():
+            newer[place] = any(column.valid[place] for column in self.served.values())
+        return newer
 
     @property
     def outdated(self) -> Mask:
@@ -71,7 +74,7 @@ def compared_view(opened: OpenProject, view: View, as_of: datetime) -> ComparedV
     sample = pa.array(lowest_hashes(both.keys, opened.project.parity.entities), pa.int64())
     keys = both.keys.take(sample).combine_chunks()
     place = both.trained[sample.to_numpy()]
-    times, expired = rows.column(TIME).to_pylist(), rows.column(EXPIRED).to_pylist()
+    times, expired = event_times(rows), rows.column(EXPIRED).to_pylist()
     trained = _trained(opened, view, keys, as_of)
     online = read_online(opened, view, keys)
     return ComparedView(

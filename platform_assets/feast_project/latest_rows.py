@@ -99,6 +99,11 @@ def latest_manifest(opened: OpenProject, view: View) -> Manifest:
     return manifest
 
 
+def event_times(rows: pa.Table) -> list[datetime]:
+    """Event timestamps of newest rows; the lake keeps them in UTC without saying so."""
+    return [time.replace(tzinfo=UTC) for time in rows.column(TIME).to_pylist()]
+
+
 def _keys(view: View) -> tuple[str, ...]:
     from feast.feature_view import DUMMY_ENTITY_ID
 

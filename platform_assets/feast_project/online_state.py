@@ -14,7 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from platform_assets.errors import Blocked
-from platform_assets.feast_project.latest_rows import EXPIRED, PARTITION, TIME, as_of_of, latest_manifest
+from platform_assets.feast_project.latest_rows import (
+    EXPIRED,
+    PARTITION,
+    as_of_of,
+    event_times,
+    latest_manifest,
+)
 from platform_assets.feast_project.online_rows import blank_online, read_online, stored_keys, write_online
 from platform_assets.feast_project.open_project import OpenProject, moment_of
 from platform_assets.feast_project.snapshot import View
@@ -58,7 +64,7 @@ def fill_online(opened: OpenProject, view: View, *, cause: str, run_id: str = ""
         with filling(opened, view):
             blank = _blank(rows, keys, keys.schema.empty_table() if view.pushed_by else known, kept)
             write = rows.filter(_mask(rows, kept))
-            write_online(opened, view, write, write.column(TIME).to_pylist())
+            write_online(opened, view, write, event_times(write))
             if blank.num_rows:
                 blank_online(opened, view, blank, as_of_of(latest))
             payload = {
@@ -169,7 +175,7 @@ def _pushed_since(opened: OpenProject, view: View, rows: pa.Table, as_of: dateti
     oldest = as_of - timedelta(seconds=view.ttl) if view.ttl else EPOCH
     return {
         i
-        for i, (time, offline) in enumerate(zip(stored.times, rows.column(TIME).to_pylist(), strict=True))
+        for i, (time, offline) in enumerate(zip(stored.times, event_times(rows), strict=True))
         if is_newer(time, offline)
         and is_newer(time, oldest)
         and any(values[i] is not None for values in stored.values.values())

@@ -78,22 +78,12 @@ def source_asset(assets: ProjectAssets, source: Source) -> dg.AssetsDefinition:
     key = assets.key("sources", source.name)
 
     def measure(context: dg.AssetExecutionContext, platform: PlatformResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
-        from dataclasses import asdict
-
         from platform_assets.feast_project.open_project import moment_of
-        from platform_assets.feast_project.source_state import STATE, source_state
+        from platform_assets.feast_project.source_state import keep_source_state
 
         opened = assets.opened(platform)
-        state = source_state(opened, source)
-        manifest = opened.stores.lake.table(
-            vocabulary.feast_table(opened.name, "sources", source.name)
-        ).write_document(
-            STATE,
-            asdict(state),
-            code_version="1",
-            inputs={},
-            cause=f"run {context.run_id}",
-            run_id=context.run_id,
+        state, manifest = keep_source_state(
+            opened, source, cause=f"run {context.run_id}", run_id=context.run_id
         )
         age = datetime.now(UTC) - moment_of(state.newest)
         return dg.MaterializeResult(

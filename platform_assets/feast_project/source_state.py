@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,8 @@ from platform_assets.feast_project.feast_errors import store_told
 from platform_assets.feast_project.open_project import OpenProject
 from platform_assets.feast_project.snapshot import Source, View
 from platform_assets.lake.digest import document_digest
+from platform_assets.lake.manifest import Manifest
+from platform_assets.vocabulary import feast_table
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -51,6 +53,18 @@ def source_state(opened: OpenProject, source: Source) -> SourceState:
         if files is not None:
             return _of_files(source, views, files)
     return _of_rows(source, views, _pulled(opened, source, views))
+
+
+def keep_source_state(
+    opened: OpenProject, source: Source, *, cause: str, run_id: str = ""
+) -> tuple[SourceState, Manifest]:
+    """Look at a source and keep what was seen in the lake; raises as `source_state` does."""
+    state = source_state(opened, source)
+    table = opened.stores.lake.table(feast_table(opened.name, "sources", source.name))
+    manifest = table.write_document(
+        STATE, asdict(state), code_version="1", inputs={}, cause=cause, run_id=run_id
+    )
+    return state, manifest
 
 
 def source_files(opened: OpenProject, source: Source) -> list[Path] | None:
