@@ -96,7 +96,7 @@ def stored_keys(opened: OpenProject, view: View, like: pa.Schema) -> pa.Table | 
     from feast.type_map import feast_value_type_to_python_type
 
     config = opened.feast.config
-    if opened.snapshot.online_store != "sqlite":
+    if config.online_store.type != "sqlite":
         return None
     from feast.infra.online_stores.helpers import compute_table_id
 

@@ -44,7 +44,7 @@ class OpenProject:
     @property
     def online_store(self) -> str:
         """The online store as an error names it."""
-        return f"online store {self.snapshot.online_store} of {self.repo / 'feature_store.yaml'}"
+        return f"online store {self.feast.config.online_store.type} of {self.repo / 'feature_store.yaml'}"
 
     @property
     def offline_store(self) -> str:

@@ -9,14 +9,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from platform_assets.errors import Blocked, PlatformError
+from platform_assets.errors import PlatformError
 from platform_assets.evidence.evidence import Evidence, Verdict
 from platform_assets.feast_project.compared_view import ComparedView, compared_view
-from platform_assets.feast_project.latest_rows import latest_inputs
-from platform_assets.feast_project.online_state import OnlineState, online_state
+from platform_assets.feast_project.online_state import OnlineState, check_unchanged, online_state
 from platform_assets.feast_project.open_project import OpenProject
 from platform_assets.feast_project.snapshot import View
-from platform_assets.feast_project.source_state import source_state
 from platform_assets.feast_project.view_causes import causes
 from platform_assets.parity.differences import Column, Differences, compare, differing_places
 from platform_assets.parity.key_alignment import key_hash
@@ -36,7 +34,7 @@ def view_parity(opened: OpenProject, view: View, *, run_id: str = "") -> Evidenc
     try:
         state = online_state(opened, view)
         versions |= {"online": state.manifest.digest, "as_of": state.as_of.isoformat()}
-        _check_source(opened, view, state)
+        check_unchanged(opened, view, state)
         measured = _measure(opened, view, state)
         verdict, reason = _judged(opened, view, measured)
     except PlatformError as error:
@@ -57,16 +55,6 @@ def view_parity(opened: OpenProject, view: View, *, run_id: str = "") -> Evidenc
             run_id=run_id,
         )
     )
-
-
-def _check_source(opened: OpenProject, view: View, state: OnlineState) -> None:
-    """Late data: rows that came after the newest ones were read would be told as differences."""
-    now = latest_inputs(opened, view, source_state(opened, opened.snapshot.source(view.source)), state.as_of)
-    if not state.latest.is_made_from(view.version, now):
-        raise Blocked(
-            f"source {view.source!r} changed since {view.name} was read (late data); materialize "
-            f"{opened.name}/views/{view.name} and {opened.name}/online/{view.name}"
-        )
 
 
 def _measure(opened: OpenProject, view: View, state: OnlineState) -> dict[str, Any]:

@@ -89,8 +89,9 @@ def test_command_prints_one_or_writes_both(tmp_path: Path, capsys: pytest.Captur
     assert json.loads(capsys.readouterr().out) == json_schema("feature_repository")
     assert main(["schema", "--write", str(tmp_path)]) == 0
     assert sorted(p.name for p in tmp_path.iterdir()) == [
+        "feast_project.schema.json",
         "feature_repository.schema.json",
         "product.schema.json",
     ]
     settings = json.loads(capsys.readouterr().out.split("settings.json:\n")[1])["yaml.schemas"]
-    assert settings[(tmp_path / "product.schema.json").as_uri()] == ["defs.yaml"]
+    assert settings[(tmp_path / "product.schema.json").as_uri()] == ["defs.yaml", "!*feast*/defs.yaml"]
