@@ -19,12 +19,13 @@ from platform_assets.feast_project.latest_rows import (
     PARTITION,
     as_of_of,
     event_times,
+    latest_inputs,
     latest_manifest,
 )
 from platform_assets.feast_project.online_rows import blank_online, read_online, stored_keys, write_online
 from platform_assets.feast_project.open_project import OpenProject, moment_of
 from platform_assets.feast_project.snapshot import View
-from platform_assets.feast_project.source_state import EPOCH
+from platform_assets.feast_project.source_state import EPOCH, source_state
 from platform_assets.home import Home
 from platform_assets.lake.atomic_files import exclusive_lock, write_atomically
 from platform_assets.lake.manifest import Manifest
@@ -105,6 +106,16 @@ def online_state(opened: OpenProject, view: View) -> OnlineState:
             f"{_asset(opened, view)}"
         )
     return OnlineState(manifest, latest, as_of_of(latest))
+
+
+def check_unchanged(opened: OpenProject, view: View, state: OnlineState) -> None:
+    """Blocked when rows came after the newest ones were read: they would be told as differences."""
+    present = source_state(opened, opened.snapshot.source(view.source))
+    if not state.latest.is_made_from(view.version, latest_inputs(opened, view, present, state.as_of)):
+        raise Blocked(
+            f"source {view.source!r} changed since {view.name} was read (late data); materialize "
+            f"{opened.name}/views/{view.name} and {_asset(opened, view)}"
+        )
 
 
 def tell_registry(opened: OpenProject, view: View, as_of: datetime) -> None:

@@ -15,7 +15,7 @@ from platform_assets.evidence.evidence import Evidence, Verdict
 from platform_assets.feast_project.compared_view import typed
 from platform_assets.feast_project.feast_errors import store_told
 from platform_assets.feast_project.online_rows import FIX
-from platform_assets.feast_project.online_state import online_state
+from platform_assets.feast_project.online_state import check_unchanged, online_state
 from platform_assets.feast_project.open_project import OpenProject
 from platform_assets.feast_project.training_set import (
     TIME,
@@ -78,6 +78,8 @@ def _one_moment(opened: OpenProject, declared: TrainingSet) -> tuple[datetime, d
     if len(set(moments.values())) > 1:
         told = ", ".join(f"{name} {moment.isoformat()}" for name, moment in sorted(moments.items()))
         raise Blocked(f"views are online as of different moments ({told}); materialize them in one run")
+    for view in views_read(opened.snapshot, declared):
+        check_unchanged(opened, view, states[view.name])
     return next(iter(moments.values())), {f"online:{n}": s.manifest.digest for n, s in states.items()}
 
 

@@ -66,3 +66,14 @@ class Rides:
     def rewrite(self, change: Callable[[pa.Table], pa.Table]) -> None:
         """Change the rows of the source."""
         pq.write_table(change(pq.read_table(self.world.hourly)), self.world.hourly)
+
+
+def keys(*drivers: int) -> pa.Table:
+    """Entities as the stores are asked for them."""
+    return pa.table({"driver_id": pa.array(drivers, pa.int64())})
+
+
+def row(driver: int, **values: object) -> pa.Table:
+    """One row of the hourly view."""
+    usual = {"conv_rate": 0.5, "acc_rate": 0.5, "avg_daily_trips": 7, "city": "Oslo", **values}
+    return pa.table({"driver_id": pa.array([driver], pa.int64()), **{n: [v] for n, v in usual.items()}})

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 from driver_world import DRIVERS, END
-from rides_project import FRESH, HOURLY, Rides
+from rides_project import FRESH, HOURLY, Rides, keys, row
 
 from platform_assets.declaration.feast_project import ProjectParity
 from platform_assets.errors import Blocked
@@ -29,15 +29,6 @@ from platform_assets.feast_project.view_parity import view_parity
 
 NEWEST = END - timedelta(hours=1)
 GONE = 1000 + DRIVERS  # its last row is two days old, the TTL one
-
-
-def keys(*drivers: int) -> pa.Table:
-    return pa.table({"driver_id": pa.array(drivers, pa.int64())})
-
-
-def row(driver: int, **values: object) -> pa.Table:
-    usual = {"conv_rate": 0.5, "acc_rate": 0.5, "avg_daily_trips": 7, "city": "Oslo", **values}
-    return pa.table({"driver_id": pa.array([driver], pa.int64()), **{n: [v] for n, v in usual.items()}})
 
 
 def stored(opened: OpenProject, name: str, driver: int) -> dict[str, object]:

@@ -7,8 +7,7 @@ from datetime import timedelta
 import pyarrow.compute as pc
 import pytest
 from driver_world import END
-from rides_project import HOURLY, Rides
-from test_online_parity import row
+from rides_project import HOURLY, Rides, row
 
 from platform_assets.declaration.feast_project import TrainingSet
 from platform_assets.evidence.evidence import Verdict
