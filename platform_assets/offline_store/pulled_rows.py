@@ -38,7 +38,7 @@ class PulledRows:
 
     @contextlib.contextmanager
     def open(self) -> Iterator[pa.RecordBatchReader]:
-        """The rows as a stream: all in the order of the files, the newest of each entity in none."""
+        """The rows as a stream: all in the order of the files (without keys: of time), the newest in none."""
         with duckdb_engine(self.memory_limit) as engine, reading_told():
             if not self.newest_only:
                 engine.execute("SET preserve_insertion_order = true")
@@ -46,7 +46,13 @@ class PulledRows:
 
     def query(self) -> str:
         """The rows in SQL; times come out in UTC."""
-        return self._newest() if self.newest_only else f"SELECT {self._columns()} {self._rows()}"
+        if self.newest_only:
+            return self._newest()
+        # without keys Feast writes row after row to one place online, so that the last one stays
+        times = [self.event_timestamp, *([self.created_timestamp] if self.created_timestamp else [])]
+        by_time = "".join(f"{quoted(name)} NULLS FIRST, " for name in times)
+        order = "" if self.keys else f" ORDER BY {by_time}file_index, file_row_number"
+        return f"SELECT {self._columns()} {self._rows()}{order}"
 
     def _newest(self) -> str:
         keys = [f"_key_{number}" for number in range(len(self.keys))]

@@ -104,10 +104,8 @@ def parquet_paths(base: Path) -> list[str]:
     root = _root(base)
     found: set[str] = set()
     for path in root.glob(str(base.relative_to(root))):
-        if path.is_dir():
+        if _seen(path.relative_to(root)):
             found.update(parquet_paths(path))
-        elif _seen(path.relative_to(root)):
-            found.add(str(path))
     return sorted(found)
 
 
