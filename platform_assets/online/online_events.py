@@ -56,7 +56,7 @@ def open_feast(home: Home) -> FeatureStore:
                 "serve_features_while_materializing": True,
             },
             online_store=_online_store(home),
-            offline_store={"type": "file"},
+            offline_store={"type": "platform_assets.offline_store.as_of.AsOfOfflineStore"},
             entity_key_serialization_version=3,
         )
     )

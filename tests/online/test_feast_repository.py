@@ -122,7 +122,7 @@ def test_applying_again_keeps_what_was_filled(world: World) -> None:
 
 
 def test_a_plain_client_reads_the_lake_as_it_is(world: World) -> None:
-    """The stable folder holds the current file of each day, and Feast's own file store reads it."""
+    """The stable folder holds the current file of each day; Feast joins it by the as-of offline store."""
     store = open_online_store(world.stores, REPOSITORY)
     rows = world.stores.lake.table("features/shop_trade").read([NEWEST]).to_pandas()
     last = rows[rows["shop"].notna()].sort_values("sold_at").groupby("shop").tail(1)
