@@ -1,121 +1,24 @@
-"""Entities, windows and feature views."""
+"""Feature views."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import timedelta
-from typing import Annotated, Any, Literal
 
-from pydantic import Field, PlainSerializer, PlainValidator, PrivateAttr, WithJsonSchema, model_validator
+from pydantic import Field, PrivateAttr, model_validator
 
 from platform_assets.declaration.compute import Compute
 from platform_assets.declaration.declared import Declared, fingerprint_of
 from platform_assets.declaration.duration import Duration
+from platform_assets.declaration.entity import AnyEntity, Entity, EntityNames, JointEntity
+from platform_assets.declaration.feature import ROW_FUNCTIONS, WINDOW_FUNCTIONS, Feature
 from platform_assets.declaration.owner import Owner
 from platform_assets.declaration.source import Source
+from platform_assets.errors import UnknownName
 
-WINDOW_FUNCTIONS = ("count", "sum", "mean", "min", "max")
-ROW_FUNCTIONS = ("weekend", "hour_at_most", "value")
-
-
-class Entity(Declared):
-    """What features are about: a card holder, a terminal."""
-
-    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
-    join_key: str = Field(description="Column of the source that identifies the entity.")
-    description: str = ""
-
-    @property
-    def join_keys(self) -> tuple[str, ...]:
-        """Its join key, as the one of a tuple: what every computation uses."""
-        return (self.join_key,)
-
-
-@dataclass(frozen=True)
-class JointEntity:
-    """Two or more entities that features are about together: a card holder at a terminal."""
-
-    members: tuple[Entity, ...]
-
-    @property
-    def name(self) -> str:
-        return " and ".join(entity.name for entity in self.members)
-
-    @property
-    def join_keys(self) -> tuple[str, ...]:
-        """Columns of the source that together identify it, in declared order."""
-        return tuple(key for entity in self.members for key in entity.join_keys)
-
-
-AnyEntity = Entity | JointEntity
-
-
-def _entity_names(value: Any) -> str | tuple[str, ...]:
-    """One name as itself, several as a tuple. Raises ValueError for anything else."""
-    names = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list | tuple) else ()
-    if not names or not all(isinstance(name, str) and name for name in names):
-        raise ValueError(f"expected an entity, or a list such as [customer, terminal], not {value!r}")
-    if len(set(names)) != len(names):
-        raise ValueError(f"names an entity twice: {', '.join(names)}")
-    return names[0] if len(names) == 1 else names
-
-
-_NAMES = {"type": "array", "items": {"type": "string"}, "minItems": 1, "uniqueItems": True}
-EntityNames = Annotated[
-    str | tuple[str, ...],
-    PlainValidator(_entity_names),
-    PlainSerializer(lambda names: names if isinstance(names, str) else list(names)),
-    WithJsonSchema({"anyOf": [{"type": "string"}, _NAMES]}),
-]
-
-
-class Feature(Declared):
-    """One feature column.
-
-    Window functions (count, sum, mean, min, max) look at the entity's rows with event timestamps
-    in (t - delay - window, t - delay]; rows with equal timestamps see each other. Row functions
-    read the row itself: `weekend` (Saturday or Sunday), `hour_at_most` (hour <= `hour`), `value`
-    (the column as it is).
-    """
-
-    name: str
-    description: str = ""
-    function: Literal["count", "sum", "mean", "min", "max", "weekend", "hour_at_most", "value"]
-    column: str | None = None
-    window: Duration | None = None
-    delay: Duration = timedelta()
-    include_current_row: bool = True
-    empty: float | None = Field(default=None, description="Value when the window holds no rows.")
-    hour: int | None = Field(default=None, ge=0, le=23)
-
-    @property
-    def is_window(self) -> bool:
-        return self.function in WINDOW_FUNCTIONS
-
-    @property
-    def type(self) -> str:
-        """`int64` for counts and flags; `float64` otherwise."""
-        return "int64" if self.function in ("count", "weekend", "hour_at_most") else "float64"
-
-    @model_validator(mode="after")
-    def _fields_fit_function(self) -> Feature:
-        where = f"feature {self.name!r}: function {self.function}"
-        if self.is_window:
-            if not self.window:
-                raise ValueError(f"{where} needs a window, such as 7d")
-            if self.function != "count" and self.column is None:
-                raise ValueError(f"{where} needs a column")
-            if self.hour is not None:
-                raise ValueError(f"{where} takes no hour")
-        else:
-            if self.window is not None or self.delay:
-                raise ValueError(f"{where} reads the row itself and takes no window or delay")
-            if self.function == "hour_at_most" and self.hour is None:
-                raise ValueError(f"{where} needs an hour, such as 6")
-            if self.function == "value" and self.column is None:
-                raise ValueError(f"{where} needs a column")
-        return self
+__all__ = [
+    "ROW_FUNCTIONS", "WINDOW_FUNCTIONS", "AnyEntity", "Entity", "Feature", "FeatureView", "JointEntity",
+]  # fmt: skip
 
 
 class FeatureView(Declared):
@@ -147,6 +50,30 @@ class FeatureView(Declared):
         """The window features, in order."""
         return tuple(feature for feature in self.features if feature.is_window)
 
+    def feature(self, name: str) -> Feature:
+        """The feature of that name, or UnknownName with the nearest one."""
+        for feature in self.features:
+            if feature.name == name:
+                return feature
+        raise UnknownName.among(f"feature of view {self.name!r} called", name, self.feature_names)
+
+    def features_of(self, feature: Feature) -> tuple[Feature, ...]:
+        """Features of this view that one is computed from directly."""
+        if feature.formula is None:
+            return ()
+        return tuple(self.feature(name) for name in feature.names if name in self.feature_names)
+
+    def columns_of(self, feature: Feature) -> tuple[str, ...]:
+        """Columns of the row and of rows in windows that a feature is made of, itself or through others."""
+        behind = self.features_of(feature)
+        own = (name for name in feature.names if feature.formula is None or name not in self.feature_names)
+        return tuple(dict.fromkeys((*own, *(name for other in behind for name in self.columns_of(other)))))
+
+    @property
+    def columns_read(self) -> tuple[str, ...]:
+        """Columns that its features read, each once."""
+        return tuple(dict.fromkeys(name for feature in self.features for name in self.columns_of(feature)))
+
     @property
     def lake_name(self) -> str:
         """Name of its tables in the lake; every version but the first has its own.
@@ -167,7 +94,7 @@ class FeatureView(Declared):
         and its state in the online store has another form.
         """
         columns = [source.event_timestamp, *entity.join_keys, *source.primary_key]
-        columns += [feature.column for feature in self.features if feature.column is not None]
+        columns += self.columns_read
         reads = {"event timestamp": source.event_timestamp, "join key": ", ".join(entity.join_keys)}
         reads["primary key"] = ", ".join(source.primary_key)
         for name in dict.fromkeys(columns):
@@ -194,3 +121,22 @@ class FeatureView(Declared):
             twice = sorted({name for name in names if names.count(name) > 1})
             raise ValueError(f"features: declared twice: {', '.join(twice)}")
         return self
+
+    @model_validator(mode="after")
+    def _features_made_of_others_end(self) -> FeatureView:
+        for feature in self.features:
+            for name in (feature.numerator, feature.denominator):
+                if name is not None:
+                    try:
+                        self.feature(name)
+                    except UnknownName as error:
+                        raise ValueError(f"feature {feature.name!r}: {error}") from None
+            self._check_no_circle(feature, ())
+        return self
+
+    def _check_no_circle(self, feature: Feature, before: tuple[str, ...]) -> None:
+        if feature.name in before:
+            circle = " -> ".join((*before[before.index(feature.name) :], feature.name))
+            raise ValueError(f"features: {circle} is a circle; a feature cannot be computed from itself")
+        for other in self.features_of(feature):
+            self._check_no_circle(other, (*before, feature.name))

@@ -163,7 +163,7 @@ _EXPECTED = {
 
 def _choice(names: Sequence[str]) -> str:
     """The other values there are, where the nearest one alone would not tell them."""
-    return f" (one of {', '.join(repr(name) for name in names)})" if len(names) <= 12 else ""
+    return f" (one of {', '.join(repr(name) for name in names)})" if len(names) <= 16 else ""
 
 
 def _shown(given: Any) -> str:

@@ -12,6 +12,8 @@ from platform_assets.declaration.duration import microseconds
 from platform_assets.declaration.feature_view import AnyEntity, Feature, FeatureView
 from platform_assets.declaration.source import Source
 from platform_assets.errors import PlatformError
+from platform_assets.features.independent_expressions import Known, evaluated
+from platform_assets.features.independent_windows import counts, deviations, distinct, extremes, newest, sums
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,21 +45,44 @@ def independent_features(
     who, when = events.codes(rows), micros(rows, source.event_timestamp)
     own = events.own_positions(rows)
     found: dict[str, npt.NDArray[Any]] = {}
-    for feature in view.features:
+
+    def compute(feature: Feature) -> npt.NDArray[Any]:
+        if feature.name not in found:
+            found[feature.name] = feature_values(feature)
+        return found[feature.name]
+
+    def feature_values(feature: Feature) -> npt.NDArray[Any]:
         if feature.is_window:
-            found[feature.name] = events.window(feature, who, when, own)
-        elif feature.function == "weekend":
-            found[feature.name] = ((when // DAY + 3) % 7 >= 5).astype(np.float64)  # 1970-01-01: Thursday
-        elif feature.function == "hour_at_most":
+            return events.window(feature, who, when, own)
+        if feature.function == "weekend":
+            return ((when // DAY + 3) % 7 >= 5).astype(np.float64)  # 1970-01-01: Thursday
+        if feature.function == "hour_at_most":
             assert feature.hour is not None
-            found[feature.name] = (when % DAY < (feature.hour + 1) * 3_600_000_000).astype(np.float64)
-        else:
-            assert feature.column is not None
-            values, present = events.column(feature.column)
-            if (own < 0).any():
-                raise NotMeasuredError(f"{int((own < 0).sum())} rows are not among the raw rows")
-            found[feature.name] = np.where(present[own], values[own].astype(np.float64), np.nan)
-    return found
+            return (when % DAY < (feature.hour + 1) * 3_600_000_000).astype(np.float64)
+        if (own < 0).any():
+            raise NotMeasuredError(f"{int((own < 0).sum())} rows are not among the raw rows")
+        if feature.formula is not None:
+            others = {other.name: other for other in view.features_of(feature)}
+
+            def operand(name: str) -> Known:
+                if name not in others:
+                    column = events.operand(name)
+                    return Known(column.values[own], column.there[own])
+                values = compute(others[name])
+                there = ~np.isnan(values)
+                whole = others[name].type == "int64"
+                return Known(np.where(there, values, 0).astype(np.int64) if whole else values, there)
+
+            result = evaluated(feature.formula, len(own), operand)
+            none = np.nan if feature.empty is None else feature.empty
+            return np.where(result.there, result.values.astype(np.float64), none)
+        assert feature.column is not None
+        values, present = events.column(feature.column)
+        return np.where(present[own], values[own].astype(np.float64), np.nan)
+
+    for feature in view.features:
+        compute(feature)
+    return {feature.name: found[feature.name] for feature in view.features}
 
 
 class _Events:
@@ -71,8 +96,11 @@ class _Events:
         self.code_of = {name: code for code, name in enumerate(dict.fromkeys(names)) if name is not None}
         who = np.array([self.code_of.get(name, -1) for name in names], dtype=np.int64)
         when = micros(raw, source.event_timestamp)
-        order = np.lexsort((when, who))
-        self.raw, self.order = raw, order
+        keys = _tuples(raw, source.primary_key)
+        rank = np.empty(len(keys), dtype=np.int64)
+        rank[sorted(range(len(keys)), key=keys.__getitem__)] = np.arange(len(keys))
+        order = np.lexsort((rank, when, who))
+        self.raw, self.order, self.when = raw, order, when[order]
         self.times, time_rank = np.unique(when, return_inverse=True)
         # one sortable number for (entity, time): ranks, not microseconds, so that nothing overflows
         self.width = len(self.times) + 1
@@ -106,7 +134,9 @@ class _Events:
         declared = self.source.column(name)
         column = self.raw.column(name).combine_chunks()
         present = ~column.is_null().to_numpy(zero_copy_only=False)
-        if declared.type not in ("int64", "float64", "bool"):
+        if declared.type == "string":
+            return column.fill_null("").to_numpy(zero_copy_only=False)[self.order], present[self.order]
+        if declared.type == "timestamp":
             return np.zeros(len(column), dtype=np.int64)[self.order], present[self.order]
         if declared.type == "bool":
             column = column.cast(pa.int8())
@@ -118,6 +148,22 @@ class _Events:
         else:
             values = values.astype(np.int64)
         return values[self.order], present[self.order]
+
+    def operand(self, name: str) -> Known:
+        """A column in event order as expressions read it: never NaN, decimals as their nearest doubles."""
+        import numpy as np
+
+        values, present = self.column(name)
+        declared = self.source.column(name)
+        if declared.type == "bool":
+            values = values.astype(bool)
+        if declared.type == "float64":
+            present = present & ~np.isnan(values)
+        if declared.scale is not None:
+            present = present & np.isfinite(values)
+            unit = 10**declared.scale
+            values = np.rint(np.where(present, values, 0) * unit).astype(np.int64) / unit
+        return Known(values, present)
 
     def window(self, feature: Feature, who: Integers, when: Integers, own: Integers) -> Floats:
         """One window feature of each row."""
@@ -136,24 +182,47 @@ class _Events:
             unit = 1 if scale is None else 10**scale
             if scale is not None and feature.function != "count":
                 values = np.rint(values * unit).astype(np.int64)
+        if feature.condition is not None:
+            present = present & evaluated(feature.condition, len(present), self.operand).true
         inside = (own >= begin) & (own < end)
-        left_out = np.where(inside & (not feature.include_current_row), own, -1)
-        count = _differences(present.astype(np.int64), begin, end)
-        taken = left_out >= 0
-        count[taken] -= present[left_out[taken]]
-        if feature.function == "count":
-            result = count.astype(np.float64)
-        elif feature.function in ("sum", "mean"):
-            result = _sums(values, present, begin, end, left_out)
-            if feature.function == "mean":
+        left_out = np.where(inside & feature.leaves_out_own_row, own, -1)
+        result = self._function(feature, values, present, (begin, end, left_out), when, unit)
+        none = 0.0 if feature.function in ("count", "distinct_count") else np.nan
+        if feature.empty is not None:
+            none = feature.empty
+        if feature.function == "stddev":
+            return np.where(np.isnan(result), none, result)
+        return np.where(counts(present, begin, end, left_out) > 0, result, none)
+
+    def _function(
+        self,
+        feature: Feature,
+        values: npt.NDArray[Any],
+        present: npt.NDArray[np.bool_],
+        windows: tuple[Integers, Integers, Integers],
+        when: Integers,
+        unit: int,
+    ) -> Floats:
+        """The function of each window; of a window without values anything."""
+        import numpy as np
+
+        match feature.function:
+            case "count":
+                return counts(present, *windows).astype(np.float64)
+            case "distinct_count":
+                return distinct(values, present, *windows)
+            case "sum":
+                return sums(values, present, *windows) / unit
+            case "mean":
                 with np.errstate(invalid="ignore", divide="ignore"):
-                    result = result / (count * unit)
-            elif unit > 1:
-                result = result / unit
-        else:
-            result = _extremes(values, present, begin, end, left_out, feature.function) / unit
-        none = 0.0 if feature.function == "count" else np.nan
-        return np.where(count > 0, result, none if feature.empty is None else feature.empty)
+                    return sums(values, present, *windows) / (counts(present, *windows) * unit)
+            case "stddev":
+                return deviations(values, present, *windows) / unit
+            case "last":
+                return values[newest(present, *windows)].astype(np.float64) / unit
+            case "time_since_last":
+                return (when - self.when[newest(present, *windows)]) / 1_000_000
+        return extremes(values, present, *windows, feature.function) / unit
 
     def _after(self, who: Integers, moment: Integers) -> Integers:
         """How many events stand at or before each (entity, moment), as a position among all."""
@@ -163,60 +232,6 @@ class _Events:
         # width is one more than there are times, so rank -1 stands behind the entity before
         found = np.searchsorted(self.places, who * self.width + rank, side="right")
         return np.where(who < 0, 0, found).astype(np.int64)
-
-
-def _differences(values: Integers, begin: Integers, end: Integers) -> Integers:
-    """Exact sums of integers between positions, by prefix sums."""
-    import numpy as np
-
-    sums = np.concatenate([[0], np.cumsum(values)])
-    return sums[end] - sums[begin]  # type: ignore[no-any-return]
-
-
-def _sums(
-    values: npt.NDArray[Any],
-    present: npt.NDArray[np.bool_],
-    begin: Integers,
-    end: Integers,
-    left_out: Integers,
-) -> Floats:
-    """Sums of each window; prefix sums drift on floats, so those are added window by window."""
-    import math
-
-    import numpy as np
-
-    kept = np.where(present, values, 0)
-    if kept.dtype.kind == "i":
-        return (_differences(kept, begin, end) - np.where(left_out >= 0, kept[left_out], 0)).astype(
-            np.float64
-        )
-    out = np.empty(len(begin))
-    for i, (first, last, own) in enumerate(zip(begin, end, left_out, strict=True)):
-        part = kept[first:last] if own < 0 else np.delete(kept[first:last], own - first)
-        out[i] = math.fsum(part) if np.isfinite(part).all() else part.sum()
-    return out
-
-
-def _extremes(
-    values: npt.NDArray[Any],
-    present: npt.NDArray[np.bool_],
-    begin: Integers,
-    end: Integers,
-    left_out: Integers,
-    function: str,
-) -> Floats:
-    """Smallest or largest value of each window; NaN when it holds none."""
-    import numpy as np
-
-    out = np.full(len(begin), np.nan)
-    for i, (first, last, own) in enumerate(zip(begin, end, left_out, strict=True)):
-        used = present[first:last].copy()
-        if own >= 0:
-            used[own - first] = False
-        part = values[first:last][used]
-        if len(part):
-            out[i] = part.min() if function == "min" else part.max()
-    return out
 
 
 def micros(table: pa.Table, name: str) -> Integers:
