@@ -145,12 +145,13 @@ def _slot_view(
     import feast
     from feast.types import Array, Float64, Int64, String
 
+    types = {"int64": Int64, "float64": Float64, "string": String}
     fields = [*join_keys, feast.Field(name=TIMES, dtype=Array(Int64))]
     if keeps_keys(view):
         keys = Int64 if key_is_whole(source, source.primary_key) else String
         fields.append(feast.Field(name=KEYS, dtype=Array(keys)))
     fields += [
-        feast.Field(name=VALUE + measure.column, dtype=Array(Int64 if measure.exact else Float64))
+        feast.Field(name=VALUE + measure.column, dtype=Array(types[measure.kind]))
         for measure in measures(source, view)
     ]
     fields += [feast.Field(name=STATE_DIGEST, dtype=String), feast.Field(name=ENTITIES, dtype=Int64)]
@@ -200,6 +201,9 @@ def _feature_tags(feature: Feature) -> dict[str, str]:
         tags["window"] = format_duration(feature.window)
         tags["delay"] = format_duration(feature.delay)
         tags["include_current_row"] = str(feature.include_current_row).lower()
+    for name in ("where", "numerator", "denominator", "expression"):
+        if (said := getattr(feature, name)) is not None:
+            tags[name] = said
     if feature.empty is not None:
         tags["empty"] = repr(feature.empty)
     if feature.hour is not None:

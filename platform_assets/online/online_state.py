@@ -8,6 +8,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from platform_assets.declaration.duration import microseconds
+from platform_assets.declaration.expression_parser import parsed
 from platform_assets.declaration.feature_view import FeatureView
 from platform_assets.declaration.source import Source
 from platform_assets.features.entity_keys import key_names
@@ -20,9 +21,12 @@ from platform_assets.online.feast_objects import (
     VALUE,
     key_is_whole,
 )
+from platform_assets.online.request_expressions import condition_of
 from platform_assets.online.serving_windows import (
     HORIZON,
     MISSING,
+    MISSING_TEXT,
+    TEXT,
     Events,
     Measure,
     keeps_keys,
@@ -50,7 +54,8 @@ def recent_events(
     import pyarrow.compute as pc
 
     key = source.primary_key
-    wanted = [*join_keys, source.event_timestamp, *key, *(m.column for m in measures(source, view))]
+    read = [name for measure in measures(source, view) for name in measure.reads]
+    wanted = [*join_keys, source.event_timestamp, *key, *read]
     raw = table.read(sorted(days), list(dict.fromkeys(wanted)))
     if not view.windows:
         raw = raw.slice(0, 0)
@@ -71,22 +76,30 @@ def recent_events(
         whole = key_is_whole(source, key)
         columns[KEYS] = raw.column(key[0]) if whole else pa.array(row_keys(source, raw), pa.string())
     for measure in measures(source, view):
-        columns[VALUE + measure.column] = measured(raw.column(measure.column), measure)
+        columns[VALUE + measure.column] = measured(source, raw, measure)
     return canonical(pa.table(columns), [])
 
 
 def no_events(source: Source, view: FeatureView) -> Events:
     import numpy as np
 
-    kept = {m.column: np.empty(0, np.int64 if m.exact else np.float64) for m in measures(source, view)}
+    types = {"int64": np.int64, "float64": np.float64, "string": object}
+    kept = {m.column: np.empty(0, types[m.kind]) for m in measures(source, view)}
     return Events(np.empty(0, np.int64), None, kept)
 
 
-def measured(column: pa.ChunkedArray, measure: Measure) -> pa.ChunkedArray:
-    """A raw column as whole numbers of 1/unit, or floats; missing values as events hold them."""
+def measured(source: Source, rows: pa.Table, measure: Measure) -> pa.ChunkedArray:
+    """What events hold of each row: a raw column, or whether a condition is true."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
+    if measure.where is not None:
+        passing = condition_of(source, rows, parsed(measure.where))
+        return pa.chunked_array([pc.fill_null(passing, False).cast(pa.int64())])
+    column = rows.column(measure.column)
+    if measure.is_text:
+        present = pc.binary_join_element_wise(TEXT, column.cast(pa.string()), "")
+        return pc.fill_null(present, MISSING_TEXT)
     if not measure.exact:
         return pc.fill_null(column.cast(pa.float64()), float("nan"))
     if pa.types.is_floating(column.type):
@@ -120,7 +133,10 @@ def row_keys(source: Source, rows: pa.Table) -> list[Any]:
 
 def shape(source: Source, view: FeatureView) -> list[list[Any]]:
     """How measures are held; it follows from column types, which the view's version does not cover."""
-    return [[m.column, m.exact, m.unit, m.nullable] for m in measures(source, view)]
+    return [
+        [m.column, m.exact, m.unit, m.nullable, *(["string"] if m.is_text else [])]
+        for m in measures(source, view)
+    ]
 
 
 def midnight(day: date) -> int:
@@ -132,4 +148,4 @@ def state_columns(source: Source, view: FeatureView) -> dict[str, str]:
     columns = {TIMES: "int64"}
     if keeps_keys(view):
         columns[KEYS] = "int64" if key_is_whole(source, source.primary_key) else "string"
-    return columns | {VALUE + m.column: "int64" if m.exact else "float64" for m in measures(source, view)}
+    return columns | {VALUE + m.column: m.kind for m in measures(source, view)}

@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
-from platform_assets.declaration.feature_view import FeatureView
+from platform_assets.declaration.expression_types import KIND_OF_TYPE
+from platform_assets.declaration.feature_view import Feature, FeatureView
 from platform_assets.declaration.repository import Repository
 from platform_assets.declaration.source import Source
 from platform_assets.errors import Blocked
@@ -40,7 +41,10 @@ from platform_assets.online.online_state import (
     row_keys,
     shape,
 )
+from platform_assets.online.request_expressions import column_kinds, evaluated, row_operand
 from platform_assets.online.serving_windows import (
+    OWN_KEY,
+    filter_name,
     finish,
     keeps_keys,
     measures,
@@ -173,7 +177,7 @@ def serve(
     moments = _microseconds(requests.column(source.event_timestamp))
     served: dict[str, list[int | float | None]] = {}
     for feature in view.features:
-        if not feature.is_window:
+        if not feature.is_window and not feature.is_derived:
             values = requests.column(feature.column).to_pylist() if feature.column else [None] * len(moments)
             served[feature.name] = [row_value(feature, t, v) for t, v in zip(moments, values, strict=True)]
     if view.windows:
@@ -191,7 +195,37 @@ def serve(
                 finish(source, feature, events, moment, row if name is not None else None)
                 for events, moment, row, name in zip(rows, moments, own, names, strict=True)
             ]
+    for feature in view.features:
+        _derive(source, view, feature, requests, served)
     return {feature.name: served[feature.name] for feature in view.features}
+
+
+def _derive(
+    source: Source,
+    view: FeatureView,
+    feature: Feature,
+    requests: pa.Table,
+    served: dict[str, list[int | float | None]],
+) -> None:
+    """Put a feature that is made of others, and those it needs, among the served ones."""
+    import pyarrow as pa
+
+    if feature.name in served or feature.formula is None:
+        return
+    others = {other.name: other for other in view.features_of(feature)}
+    for other in others.values():
+        _derive(source, view, other, requests, served)
+
+    def operand(name: str) -> pa.Array:
+        if name not in others:
+            return row_operand(source, requests, name)
+        whole = others[name].type == "int64"
+        return pa.array(served[name], pa.int64() if whole else pa.float64(), from_pandas=True)
+
+    kinds = column_kinds(source) | {name: KIND_OF_TYPE[other.type] for name, other in others.items()}
+    found = evaluated(feature.formula, requests.num_rows, kinds, operand)
+    number = int if feature.type == "int64" else float
+    served[feature.name] = [feature.empty if value is None else number(value) for value in found.to_pylist()]
 
 
 def _definition(view: Any) -> tuple[Any, ...]:
@@ -201,15 +235,14 @@ def _definition(view: Any) -> tuple[Any, ...]:
 
 def _own_rows(source: Source, view: FeatureView, requests: pa.Table) -> list[dict[str, Any] | None]:
     """Each request's own measures, where a window includes the own row."""
-    if not any(not f.delay and f.include_current_row for f in view.windows):
+    counting = [f for f in view.windows if not f.delay and not f.leaves_out_own_row]
+    if not counting:
         return [None] * requests.num_rows
-    needed = [m for m in measures(source, view) if _own_counts(view, m.column)]
-    columns = {m.column: measured(requests.column(m.column), m).to_pylist() for m in needed}
+    names = {f.column for f in counting} | {filter_name(f.where) for f in counting if f.where is not None}
+    needed = [m for m in measures(source, view) if m.column in names]
+    columns = {m.column: measured(source, requests, m).to_pylist() for m in needed}
+    columns[OWN_KEY] = row_keys(source, requests)
     return [{name: values[i] for name, values in columns.items()} for i in range(requests.num_rows)]
-
-
-def _own_counts(view: FeatureView, column: str) -> bool:
-    return any(f.column == column and not f.delay and f.include_current_row for f in view.windows)
 
 
 def _microseconds(column: pa.ChunkedArray) -> list[int]:

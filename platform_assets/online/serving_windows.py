@@ -8,14 +8,20 @@ of the lake.
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
+from platform_assets.declaration.declared import fingerprint_of
 from platform_assets.declaration.duration import microseconds
-from platform_assets.declaration.feature_view import Feature, FeatureView
-from platform_assets.declaration.source import Column, Source
+from platform_assets.declaration.expression import names_in
+from platform_assets.declaration.expression_parser import parsed
+from platform_assets.declaration.feature import COUNTS, Feature
+from platform_assets.declaration.feature_view import FeatureView
+from platform_assets.declaration.source import Source
 from platform_assets.errors import DeclarationError
 from platform_assets.features.reach import DAY
 
@@ -29,14 +35,38 @@ MISSING = -(2**63)
 """Stands for a missing whole number, which a Feast array cannot hold."""
 
 
+MISSING_TEXT = ""
+"""Stands for a missing text; every other begins with `TEXT`."""
+TEXT = "="
+
+OWN_KEY = "event_key"
+"""Where a request's own measures hold its primary key."""
+
+Kind = Literal["int64", "float64", "string"]
+
+
 @dataclass(frozen=True)
 class Measure:
-    """A raw column as events hold it: whole numbers of 1/`unit`, or floats."""
+    """What events hold of a raw column: whole numbers of 1/`unit`, floats, or texts after `TEXT`.
+
+    With `where` it is no column, but 1 for an event of which that is true and 0 for every other.
+    """
 
     column: str
     exact: bool
     unit: int = 1
     nullable: bool = False
+    is_text: bool = False
+    where: str | None = None
+
+    @property
+    def kind(self) -> Kind:
+        return "string" if self.is_text else "int64" if self.exact else "float64"
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Raw columns it is made of."""
+        return (self.column,) if self.where is None else names_in(parsed(self.where))
 
 
 @dataclass(frozen=True)
@@ -68,14 +98,25 @@ class Events:
 
 
 def measures(source: Source, view: FeatureView) -> tuple[Measure, ...]:
-    """The raw columns whose values a view's windows need, each once.
+    """What a view's windows need of each event, each once: columns first, then conditions.
 
-    Raises DeclarationError for a column that is no number.
+    Raises DeclarationError for a column that is no number where a number is needed.
     """
-    names = dict.fromkeys(
-        feature.column for feature in view.windows if feature.column and _needs_values(source, feature)
+    columns = {
+        feature.column: _measure(source, feature, view)
+        for feature in view.windows
+        if feature.column is not None and _needs_values(source, feature)
+    }
+    filters = {feature.where: None for feature in view.windows if feature.where is not None}
+    return (
+        *columns.values(),
+        *(Measure(filter_name(where), exact=True, where=where) for where in filters),
     )
-    return tuple(_measure(source.column(name), view) for name in names)
+
+
+def filter_name(where: str) -> str:
+    """Name of the measure that tells of which events a condition is true."""
+    return f"where_{fingerprint_of(where)}"
 
 
 def keeps_keys(view: FeatureView) -> bool:
@@ -95,31 +136,91 @@ def finish(
     feature: Feature,
     events: Events,
     moment: int,
-    own: Mapping[str, int | float] | None,
+    own: Mapping[str, Any] | None,
 ) -> int | float | None:
     """One window feature at `moment` (microseconds since 1970); None when the window holds no value.
 
-    `events` must not hold the request's own row; `own` has its measures by column, or is None where
-    there is no own row to count.
+    `events` must not hold the request's own row; `own` has its measures by column and its primary key as
+    `OWN_KEY`, or is None where there is no own row to count.
     """
+    assert feature.window is not None
+    counted = _counted(source, feature, events, moment, own)
+    if feature.function == "time_since_last":
+        return _seconds_since(feature, counted.times, moment)
+    if counted.values is None:
+        return counted.number or _when_empty(feature)
+    measure = _measure(source, feature)
+    values = counted.values
+    if measure.nullable:
+        values = values[_present(values, measure)]
+    found = _aggregate(feature.function, values, measure) if len(values) else None
+    return _when_empty(feature) if found is None else found
+
+
+@dataclass(frozen=True)
+class _Counted:
+    """What counts in a window, in order of time and primary key; `values` None where rows are counted."""
+
+    number: int
+    times: np.ndarray
+    values: np.ndarray | None
+
+
+def _counted(
+    source: Source, feature: Feature, events: Events, moment: int, own: Mapping[str, Any] | None
+) -> _Counted:
     import numpy as np
 
     assert feature.window is not None
     end = moment - microseconds(feature.delay)
     low = int(np.searchsorted(events.times, end - microseconds(feature.window), side="right"))
     high = int(np.searchsorted(events.times, end, side="right"))
-    with_own = own is not None and not feature.delay and feature.include_current_row
+    with_own = own is not None and not feature.delay and not feature.leaves_out_own_row
+    used: slice | np.ndarray = slice(low, high)
+    if feature.where is not None:
+        passing = filter_name(feature.where)
+        used = low + np.flatnonzero(events.values[passing][low:high])
+        with_own = with_own and own is not None and bool(own[passing])
+    times = events.times[used]
     if feature.column is None or not _needs_values(source, feature):
-        return (high - low + with_own) or _when_empty(feature)
-    measure = _measure(source.column(feature.column))
-    values = events.values[feature.column][low:high]
+        return _Counted(len(times) + with_own, times, None)
+    values = events.values[feature.column][used]
     if with_own and own is not None:
-        values = np.append(values, own[feature.column])
-    if measure.nullable:
-        values = values[values != MISSING] if measure.exact else values[~np.isnan(values)]
-    if not len(values):
-        return _when_empty(feature)
-    return _aggregate(feature.function, values, measure)
+        place = len(values)
+        if feature.function == "last" and events.keys is not None:
+            place = _place(source, times, events.keys[used], moment, own.get(OWN_KEY))
+        values = np.insert(values, place, own[feature.column])
+    return _Counted(len(values), times, values)
+
+
+def _place(source: Source, times: np.ndarray, keys: np.ndarray, moment: int, key: Any) -> int:
+    """Where the request's own row stands among events: by time, then by primary key; without one, last."""
+    place = len(times)
+    while key is not None and place and times[place - 1] == moment:
+        if _order(source, keys[place - 1]) < _order(source, key):
+            break
+        place -= 1
+    return place
+
+
+def _order(source: Source, key: Any) -> Any:
+    """A key as it is ordered; several columns are kept as one JSON text."""
+    return json.loads(key) if len(source.primary_key) > 1 else key
+
+
+def _seconds_since(feature: Feature, times: np.ndarray, moment: int) -> float | None:
+    """Seconds since the newest of the times, which are in order."""
+    if not len(times):
+        return None if feature.empty is None else float(feature.empty)
+    return (moment - int(times[-1])) / 1_000_000
+
+
+def _present(values: np.ndarray, measure: Measure) -> np.ndarray:
+    import numpy as np
+
+    if measure.is_text:
+        return np.asarray(values != MISSING_TEXT, dtype=bool)
+    return np.asarray(values != MISSING if measure.exact else ~np.isnan(values), dtype=bool)
 
 
 def row_value(feature: Feature, moment: int, value: int | float | None) -> int | float | None:
@@ -132,29 +233,55 @@ def row_value(feature: Feature, moment: int, value: int | float | None) -> int |
     return None if value is None or value != value else float(value)
 
 
-def _aggregate(function: str, values: np.ndarray, measure: Measure) -> int | float:
+def _aggregate(function: str, values: np.ndarray, measure: Measure) -> int | float | None:
+    """A function of at least one value; None where it has none: a deviation of one."""
     if function == "count":
         return len(values)
+    if function == "distinct_count":
+        return len(set(values.tolist()))
     if function == "mean":
         total = int(values.sum()) if measure.exact else float(values.sum())
         return total / (len(values) * measure.unit)
-    found = values.sum() if function == "sum" else values.min() if function == "min" else values.max()
+    if function == "stddev":
+        return _deviation(values, measure)
+    if function == "last":
+        found = values[-1]
+    else:
+        found = values.sum() if function == "sum" else values.min() if function == "min" else values.max()
     return float(int(found) / measure.unit) if measure.exact else float(found)
 
 
+def _deviation(values: np.ndarray, measure: Measure) -> float | None:
+    """Standard deviation of a sample; None under two values, or beside one that is not finite."""
+    import numpy as np
+
+    n = len(values)
+    if n < 2:
+        return None
+    if measure.exact:
+        whole = values.tolist()
+        spread = n * sum(value * value for value in whole) - sum(whole) ** 2
+        return math.sqrt(float(spread) / (float(n) * (n - 1))) / measure.unit
+    return float(np.std(values, ddof=1)) if np.isfinite(values).all() else None
+
+
 def _when_empty(feature: Feature) -> int | float | None:
-    if feature.function == "count":
+    if feature.function in COUNTS:
         return int(feature.empty or 0)
     return None if feature.empty is None else float(feature.empty)
 
 
 def _needs_values(source: Source, feature: Feature) -> bool:
     """A count of a column without nulls is a count of rows."""
-    assert feature.column is not None
-    return feature.function != "count" or source.column(feature.column).nullable
+    if feature.column is None or feature.function != "count":
+        return feature.column is not None
+    return source.column(feature.column).nullable
 
 
-def _measure(column: Column, view: FeatureView | None = None) -> Measure:
+def _measure(source: Source, feature: Feature, view: FeatureView | None = None) -> Measure:
+    column = source.column(feature.column or "")
+    if column.type == "string" and feature.function in COUNTS:
+        return Measure(column.name, exact=False, nullable=column.nullable, is_text=True)
     if column.type not in ("int64", "float64", "bool"):
         where = f"feature view {view.name!r}: " if view else ""
         raise DeclarationError(
