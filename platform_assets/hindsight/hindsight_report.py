@@ -168,9 +168,9 @@ def _judged(
         if added.added > limits.metric_at_most:
             over.append(f"more than {limits.metric_at_most:g} of {added.metric}")
     if over:
-        return (
-            Verdict.FAILED,
-            f"{told}: {' and '.join(over)}; train on what was known then, or raise the limit",
+        return Verdict.FAILED, (
+            f"{told}: {' and '.join(over)}; leave out inputs that are corrected later, give their windows a "
+            f"longer delay, or raise the limit"
         )
     if added is not None and (added.upper is None or added.upper > limits.metric_at_most):
         why = (
