@@ -55,6 +55,7 @@ bench: install
 	@$(BIN)/python benchmarks/new_day.py
 	@$(BIN)/python benchmarks/contract_large_day.py
 	@$(BIN)/python benchmarks/feature_scale.py
+	@$(BIN)/python benchmarks/feature_new_day.py
 
 # 100 million payments: about half an hour, 8 GiB of memory and 25 GiB of disk below TMPDIR.
 bench-100m: install
