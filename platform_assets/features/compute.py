@@ -24,16 +24,23 @@ if TYPE_CHECKING:
 
 
 def compute_features(
-    source: Source, entity: AnyEntity, view: FeatureView, raw_paths: Sequence[str], days: Iterable[str]
+    source: Source,
+    entity: AnyEntity,
+    view: FeatureView,
+    raw_paths: Sequence[str],
+    days: Iterable[str],
+    *,
+    spill: bool = False,
 ) -> pa.Table:
     """Feature rows of any set of days, in one query and no promised order.
 
     `raw_paths` are Parquet files with the raw rows that reach those days. Columns: primary key,
     join key, event timestamp, `_available_at` of the row itself, features as declared. It reads
-    *as known now*: see `view_sql`. Which engine computes them: see `engine_choice`.
+    *as known now*: see `view_sql`. Which engine computes them: see `engine_choice`; with `spill` it is one
+    that needs no more memory than DuckDB is given, whatever the days look back at.
     """
     with duckdb_engine() as engine:
-        return feature_rows(engine, source, entity, view, parquet_files(raw_paths), set(days))
+        return feature_rows(engine, source, entity, view, parquet_files(raw_paths), set(days), spill=spill)
 
 
 def inputs_from(digests: Mapping[str, str], source: Source, view: FeatureView, day: str) -> Inputs | None:
@@ -97,10 +104,11 @@ def build_feature_days(
             done[day] = manifest
     stale = sorted(wanted.keys() - done.keys())
     sizes = {day: manifest.rows for day, manifest in manifests.items()}
-    for chunk in day_chunks(stale, view, sizes, start=source.start, memory=memory or memory_budget()):
-        needed = sorted(raw_days(chunk, view, start=source.start))
-        rows = compute_features(source, entity, view, [str(raw.path(manifests[d])) for d in needed], chunk)
-        parts = daily(rows, source.event_timestamp, chunk)
+    memory = memory or memory_budget()
+    for chunk in day_chunks(stale, view, sizes, start=source.start, memory=memory):
+        paths = [str(raw.path(manifests[day])) for day in sorted(chunk.reaching)]
+        rows = compute_features(source, entity, view, paths, chunk.days, spill=chunk.bytes > memory)
+        parts = daily(rows, source.event_timestamp, chunk.days)
         del rows  # `parts` holds what is left of them; the next chunk is read when they are gone
         for day, part in parts:
             done[day] = features.write(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date
 
 from platform_assets.declaration.feature_view import FeatureView
@@ -14,6 +15,15 @@ LOOKED_AT, LOOKED_AT_COLUMN = 72, 24
 COMPUTED, COMPUTED_FEATURE = 16, 8
 
 
+@dataclass
+class DayChunk:
+    """Feature days to compute together, and how much memory that takes by estimate."""
+
+    days: list[str] = field(default_factory=list)
+    reaching: set[str] = field(default_factory=set)
+    bytes: int = 0
+
+
 def day_chunks(
     days: Sequence[str],
     view: FeatureView,
@@ -21,7 +31,7 @@ def day_chunks(
     *,
     start: date,
     memory: int,
-) -> list[list[str]]:
+) -> list[DayChunk]:
     """The days in order of time, in chunks of as many as `memory` bytes allow by estimate.
 
     A chunk reads every raw day that reaches it, so days that lie together share what they look back at.
@@ -31,18 +41,17 @@ def day_chunks(
     columns = len({feature.column for feature in view.windows if feature.column is not None})
     looked_at = LOOKED_AT + LOOKED_AT_COLUMN * columns
     computed = COMPUTED + COMPUTED_FEATURE * len(view.features)
-    chunks: list[list[str]] = []
-    reaching: set[str] = set()
-    taken = 0
-    for day in sorted(days):
+
+    def grown(chunk: DayChunk, day: str) -> DayChunk:
         reach = raw_days([day], view, start=start)
-        own = computed * rows.get(day, 0)
-        more = own + looked_at * sum(rows.get(name, 0) for name in reach - reaching)
-        if not chunks or taken + more > memory:
-            chunks.append([])
-            reaching, taken = set(), 0
-            more = own + looked_at * sum(rows.get(name, 0) for name in reach)
-        chunks[-1].append(day)
-        reaching |= reach
-        taken += more
+        more = looked_at * sum(rows.get(name, 0) for name in reach - chunk.reaching)
+        more += computed * rows.get(day, 0)
+        return DayChunk([*chunk.days, day], chunk.reaching | reach, chunk.bytes + more)
+
+    chunks: list[DayChunk] = []
+    for day in sorted(days):
+        if chunks and (larger := grown(chunks[-1], day)).bytes <= memory:
+            chunks[-1] = larger
+        else:
+            chunks.append(grown(DayChunk(), day))
     return chunks

@@ -54,9 +54,14 @@ def feature_rows(
     view: FeatureView,
     relation: str,
     days: Collection[str],
+    *,
+    spill: bool = False,
 ) -> pa.Table:
-    """What `view_sql` selects on those days, by the engine that is chosen; rows in no promised order."""
-    if uses_prefix_sums(source, entity, view):
+    """What `view_sql` selects on those days, by the engine that is chosen; rows in no promised order.
+
+    With `spill` all that the days look back at need not fit into memory.
+    """
+    if not spill and uses_prefix_sums(source, entity, view):
         rows = _by_prefix_sums(engine, source, entity, view, relation, days)
         if rows is not None:
             return rows

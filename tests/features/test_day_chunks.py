@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from platform_assets.declaration.feature_view import Entity, Feature, FeatureView
 from platform_assets.declaration.source import Column, Source
-from platform_assets.features import compute
+from platform_assets.features import compute, engine_choice
 from platform_assets.features.compute import build_feature_days
 from platform_assets.features.day_chunks import (
     COMPUTED,
@@ -91,7 +91,10 @@ def cost(view: FeatureView, chunk: list[str], rows: dict[str, int]) -> int:
 def test_chunks_hold_every_day_once_in_order_and_within_the_limit(
     rows: dict[str, int], days: set[str], limit: int
 ) -> None:
-    chunks = day_chunks(sorted(days, reverse=True), SUMS, rows, start=START, memory=limit)
+    made = day_chunks(sorted(days, reverse=True), SUMS, rows, start=START, memory=limit)
+    chunks = [chunk.days for chunk in made]
+    assert [chunk.bytes for chunk in made] == [cost(SUMS, chunk, rows) for chunk in chunks]
+    assert [chunk.reaching for chunk in made] == [raw_days(chunk, SUMS, start=START) for chunk in chunks]
     assert [name for chunk in chunks for name in chunk] == sorted(days)
     assert all(len(chunk) == 1 or cost(SUMS, chunk, rows) <= limit for chunk in chunks)
     for chunk, following in pairwise(chunks):
@@ -141,9 +144,9 @@ def sizes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     sizes: list[int] = []
     real = compute.compute_features
 
-    def noted(*arguments: Any) -> pa.Table:
+    def noted(*arguments: Any, **named: Any) -> pa.Table:
         sizes.append(len(arguments[-1]))
-        return real(*arguments)
+        return real(*arguments, **named)
 
     monkeypatch.setattr(compute, "compute_features", noted)
     return sizes
@@ -188,15 +191,29 @@ def test_a_day_reads_its_reach_and_nothing_else(stores: Stores, monkeypatch: pyt
     read: list[list[str]] = []
     real = compute.compute_features
 
-    def noted(
-        source: Source, entity: Entity, view: FeatureView, paths: list[str], days: list[str]
-    ) -> pa.Table:
-        read.append([Path(path).parent.name for path in paths])
-        return real(source, entity, view, paths, days)
+    def noted(*arguments: Any, **named: Any) -> pa.Table:
+        read.append([Path(path).parent.name for path in arguments[3]])
+        return real(*arguments, **named)
 
     monkeypatch.setattr(compute, "compute_features", noted)
     build_feature_days(stores, SOURCE, WHO, SUMS, [DAYS[11]], untrusted={}, cause="test")
     assert read == [[DAYS[6], DAYS[7], DAYS[8], DAYS[11]]]
+
+
+def test_a_day_that_does_not_fit_is_left_to_the_engine_that_spills(
+    stores: Stores, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    at_once = build(stores, SUMS)
+    stores.lake.table(feature_table("v")).folder.rename(tmp_path / "aside")
+
+    def no_memory(*_: Any) -> Any:
+        raise MemoryError
+
+    monkeypatch.setattr(engine_choice, "window_features", no_memory)
+    assert build(stores, SUMS, 1) == at_once
+    stores.lake.table(feature_table("v")).folder.rename(tmp_path / "aside again")
+    with pytest.raises(MemoryError):
+        build(stores, SUMS, SMALL)
 
 
 def test_a_container_may_use_half_of_its_limit(tmp_path: Path) -> None:
