@@ -27,7 +27,7 @@ test: install
 	@$(BIN)/python -m pytest -n 2 --dist loadscope -m "not slow" $(ARGS)
 
 test-slow: install
-	@$(BIN)/python -m pytest -m slow $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadscope -m slow $(ARGS)
 
 test-pythons:
 	@for python in $(PYTHONS); do \
