@@ -17,6 +17,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         champions,
         comparison,
         contract,
+        feast_snapshot,
         garbage,
         lineage,
         plan,
@@ -44,6 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         verification,
         garbage,
         registry,
+        feast_snapshot,
     ):
         module.add_parser(commands)
     chosen = parser.parse_args(arguments)

@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 import yaml
 from commands import CHECKOUT, succeed
+from driver_world import DriverWorld
 
 PRODUCT = "platform_assets.components.ModelProduct"
 FEATURES = "platform_assets.components.FeatureRepository"
+FEAST = "platform_assets.components.FeastProject"
 
 
 @pytest.fixture
@@ -34,13 +36,13 @@ def project(tmp_path: Path) -> Path:
     return root
 
 
-def dg(project: Path, *arguments: str, passes: bool = True) -> str:
+def dg(project: Path, *arguments: str, passes: bool = True, **variables: str) -> str:
     """Run `dg` in the project; what it said."""
     paths = os.pathsep.join([str(project), str(CHECKOUT)])
     done = subprocess.run(
         [str(Path(sys.executable).parent / "dg"), *arguments],
         cwd=project,
-        env={**os.environ, "PYTHONPATH": paths, "PYTHONWARNINGS": "ignore", "COLUMNS": "200"},
+        env={**os.environ, "PYTHONPATH": paths, "PYTHONWARNINGS": "ignore", "COLUMNS": "200", **variables},
         capture_output=True,
         text=True,
     )
@@ -94,6 +96,32 @@ def test_a_view_begins_on_a_declared_source(project: Path) -> None:
     assert "raw/card_transactions" in assets
 
 
+@pytest.mark.slow
+def test_a_feast_project_begins_with_an_example_that_runs(project: Path, tmp_path: Path) -> None:
+    home = {"PLATFORM_HOME": str(tmp_path / "home"), "DAGSTER_HOME": str(tmp_path / "dagster")}
+    (tmp_path / "dagster").mkdir()
+    dg(project, "scaffold", "defs", FEAST, "devices", "--owner", "team:devices", **home)
+    folder = project / "squad" / "defs" / "devices"
+    text = (folder / "defs.yaml").read_text()
+    assert text.count("#") > 8, "a start is commented"
+    assert "$" not in text
+    assert "the repository declares: device_readings" in text
+    assert {"devices/registry", "devices/parity/device_readings"} <= loaded(project)
+    told = dg(project, "launch", "--assets", "*", "-m", "squad.definitions", **home)
+    assert "devices__parity__device_readings" in told
+    assert "RUN_SUCCESS" in told
+
+
+@pytest.mark.slow
+def test_a_feast_project_begins_on_a_repository_that_is_there(project: Path, tmp_path: Path) -> None:
+    world = DriverWorld(tmp_path / "theirs").write()
+    dg(project, "scaffold", "defs", FEAST, "rides", "--repo", str(world.repo), PLATFORM_HOME=str(tmp_path))
+    file = project / "squad" / "defs" / "rides" / "defs.yaml"
+    repo = yaml.safe_load(file.read_text())["attributes"]["repo"]
+    assert (file.parent / repo).resolve() == world.repo
+    assert "feature_service: ranking_v1" in file.read_text()
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
@@ -103,6 +131,7 @@ def test_a_view_begins_on_a_declared_source(project: Path) -> None:
         ((PRODUCT, "late", "--owner", "me"), "--owner: expected team:<name> or an e-mail address"),
         ((FEATURES, "card_transactions"), "source 'card_transactions' is declared already"),
         ((FEATURES, "pace", "--entity", "customer"), "--entity goes with --source"),
+        ((FEAST, "rides", "--repo", "/no/where"), "/no/where/feature_store.yaml: no such file"),
     ],
 )
 def test_what_cannot_begin_is_told_and_leaves_nothing(
