@@ -14,6 +14,7 @@ from platform_assets.declaration.entity import AnyEntity, Entity, EntityNames, J
 from platform_assets.declaration.feature import ROW_FUNCTIONS, WINDOW_FUNCTIONS, Feature
 from platform_assets.declaration.owner import Owner
 from platform_assets.declaration.source import Source
+from platform_assets.declaration.view_parity import ViewParity
 from platform_assets.errors import UnknownName
 
 __all__ = [
@@ -34,6 +35,7 @@ class FeatureView(Declared):
     online: bool = Field(default=True, description="Keep what serving needs in the online store.")
     features: tuple[Feature, ...] = Field(min_length=1)
     compute: Compute = Compute()
+    parity: ViewParity = ViewParity()
     _reads: Mapping[str, str] = PrivateAttr(default_factory=dict)
 
     @property
@@ -109,7 +111,8 @@ class FeatureView(Declared):
     @property
     def code_version(self) -> str:
         """Changes when what is computed changes; not with owners or descriptions."""
-        computed = self.model_dump(mode="json", exclude={"description", "owners", "ttl", "online", "compute"})
+        told_beside = {"description", "owners", "ttl", "online", "compute", "parity"}
+        computed = self.model_dump(mode="json", exclude=told_beside)
         for feature in computed["features"]:
             del feature["description"]
         return f"v{self.version}-{fingerprint_of([computed, dict(self._reads)])}"

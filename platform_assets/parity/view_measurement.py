@@ -1,0 +1,335 @@
+"""A view's online store against the lake: every entity and feature, at two moments.
+
+At the **cut-off** (the end of the newest raw day) every entity that the lake or the store knows is asked for,
+by a request without a row of its own. At its **newest event** each entity with a row in the newest raw day
+is asked again, by that very row: what is served must equal the lake's feature row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Any
+
+from platform_assets.declaration.duration import microseconds
+from platform_assets.declaration.feature_view import Feature, FeatureView
+from platform_assets.declaration.repository import Repository
+from platform_assets.declaration.source import Source
+from platform_assets.errors import Blocked
+from platform_assets.features.compute import expected_inputs
+from platform_assets.features.reach import DAY
+from platform_assets.online.online_events import PARTITION
+from platform_assets.online.online_state import measured, midnight, row_keys
+from platform_assets.online.online_store import online_inputs, serve
+from platform_assets.online.serving_windows import HORIZON, keeps_keys, measures, retention, row_value
+from platform_assets.parity.differences import Column, Differences, column_of, compare, compare_all
+from platform_assets.parity.key_alignment import aligned, lowest_hashes
+from platform_assets.parity.stored_events import (
+    StoredEvents,
+    foreign_keys,
+    listed_entities,
+    open_store,
+    stored_events,
+)
+from platform_assets.parity.training_values import (
+    computable,
+    newest_rows,
+    nobodys_values,
+    trained_at_cut_off,
+)
+from platform_assets.parity.window_values import OwnRows, window_values
+from platform_assets.stores import Stores
+from platform_assets.vocabulary import feature_table, online_table, raw_table
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import pyarrow as pa
+    from feast import FeatureStore
+
+    Places = npt.NDArray[np.int64]
+
+CUT_OFF = "cut-off"
+NEWEST_EVENT = "newest event"
+WITNESSES = 200
+"""Requests that go through `serve` itself: what all others are computed by must say the same."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One moment: whom it asks (places among the entities), when, and what either side says."""
+
+    moment: str
+    who: Places
+    moments: Places
+    own: OwnRows | None
+    served: Mapping[str, Column]
+    trained: Mapping[str, Column]
+    differences: Mapping[str, Differences]
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """Everything that was compared, and what is known of either side.
+
+    `raw` are the raw days in reach by digest, as they are now; `filled` the document of the last fill.
+    `reservations` tell what stands against a pass although nothing may differ.
+    """
+
+    source: Source
+    view: FeatureView
+    entity_key: str
+    entities: pa.Array
+    known: int
+    stored: StoredEvents
+    newest: Places
+    comparisons: tuple[Comparison, ...]
+    raw: Mapping[str, str]
+    filled: Mapping[str, Any]
+    foreign: tuple[tuple[str, Any], ...]
+    witnesses: int
+    witnesses_differ: int
+    feature_day: str
+    reservations: tuple[str, ...]
+
+    @property
+    def until(self) -> date:
+        """The day after the newest raw day."""
+        return date.fromisoformat(max(self.raw)) + timedelta(days=1)
+
+    @property
+    def differing(self) -> npt.NDArray[np.bool_]:
+        """Entities that any feature of either moment differs for."""
+        import numpy as np
+
+        found = np.zeros(len(self.entities), dtype=bool)
+        for comparison in self.comparisons:
+            for difference in comparison.differences.values():
+                found[comparison.who[difference.places]] = True
+        return found
+
+
+def measure_view(stores: Stores, repository: Repository, view: FeatureView) -> Measurement:
+    """Read the store once and compare it with the lake.
+
+    Raises Blocked, or what the reader of a damaged file raises, when nothing is served or the lake has
+    nothing to compare with: then there is no verdict.
+    """
+    import numpy as np
+    import pyarrow as pa
+
+    source = repository.source(view.source)
+    entity_key = repository.entity(view.entity).join_key
+    raw = stores.lake.table(raw_table(source.name))
+    inputs = online_inputs(stores, repository, view)
+    digests = inputs[raw.name]
+    newest_day = max(digests)
+    asked = _newest_requests(source, view, entity_key, raw.paths([newest_day]))
+    sample = asked.take(pa.array(lowest_hashes(asked.select([entity_key]), WITNESSES)))
+    manifest = stores.lake.table(online_table(view.lake_name)).manifest(PARTITION)
+    if manifest is None:
+        raise Blocked(f"online {view.name}: nothing was materialized yet; materialize online_{view.name}")
+    witnessed = serve(stores, repository, view, sample)  # refuses a state that must not be served from
+    store = open_store(stores)
+    moment = midnight(date.fromisoformat(newest_day) + timedelta(days=1)) - 1
+    after = moment + 1 - microseconds(HORIZON) - microseconds(retention(view))
+    trained = trained_at_cut_off(
+        source, view, entity_key, raw.paths(sorted(digests)), moment=moment, after=after
+    )
+    entities, known = _entities(repository, view, trained.entities, store)
+    stored = stored_events(repository, view, entities, store=store)
+    place = aligned(pa.table({"k": trained.entities}), pa.table({"k": entities})).served[: len(entities)]
+    newest = column_of(trained.newest).take(place)
+    outdated = newest.valid & (stored.events.newest() < newest.values)
+    cut_off = _at_cut_off(source, view, stored, place, trained.columns, moment, outdated)
+    feature_day, reservations = _feature_day(stores, source, view, newest_day)
+    if not manifest.is_made_from(view.code_version, inputs):
+        reservations.append(
+            f"online {view.name} is stale: it was filled from other raw days than there are now; "
+            f"materialize online_{view.name}"
+        )
+    newest_event, differ = _at_newest_event(
+        source, view, entity_key, entities, stored, asked, outdated, (sample, witnessed), feature_day
+    )
+    return Measurement(
+        source=source,
+        view=view,
+        entity_key=entity_key,
+        entities=entities,
+        known=known,
+        stored=stored,
+        newest=np.where(newest.valid, newest.values, np.iinfo(np.int64).min),
+        comparisons=(cut_off, *newest_event),
+        raw=digests,
+        filled=stores.lake.table(manifest.table).document_of(manifest),
+        foreign=tuple(foreign_keys(stores, repository, view, entities.to_pylist(), int(stored.there.sum())))
+        if known == len(entities)
+        else (),
+        witnesses=sample.num_rows,
+        witnesses_differ=differ,
+        feature_day=newest_day,
+        reservations=tuple(reservations),
+    )
+
+
+def _newest_requests(source: Source, view: FeatureView, entity_key: str, paths: list[str]) -> pa.Table:
+    read = [f.column for f in view.features if f.column is not None]
+    wanted = [*source.primary_key, entity_key, source.event_timestamp, *read]
+    return newest_rows(source, entity_key, paths, list(dict.fromkeys(wanted)))
+
+
+def _entities(
+    repository: Repository, view: FeatureView, trained: pa.Array, store: FeatureStore
+) -> tuple[pa.Array, int]:
+    """All entities that either side knows, or the lowest hashes of them; and how many there are."""
+    import pyarrow as pa
+
+    listed = pa.array(listed_entities(repository, view, store), trained.type)
+    both = aligned(pa.table({"k": listed}), pa.table({"k": trained})).keys
+    chosen = both.take(pa.array(lowest_hashes(both, view.parity.entities)))
+    found = chosen.column("k").combine_chunks()
+    if isinstance(found, pa.ChunkedArray):
+        found = pa.concat_arrays(found.chunks) if found.num_chunks else pa.array([], trained.type)
+    return found, both.num_rows
+
+
+def _at_cut_off(
+    source: Source,
+    view: FeatureView,
+    stored: StoredEvents,
+    place: Places,
+    columns: Mapping[str, Column],
+    moment: int,
+    outdated: npt.NDArray[np.bool_],
+) -> Comparison:
+    import numpy as np
+
+    features = computable(view)
+    who = np.arange(len(place))
+    moments = np.full(len(place), moment)
+    served = window_values(source, view, stored.events, moments)
+    nobody = nobodys_values(features, len(place))
+    trained = {f.name: _either(columns[f.name].take(place), nobody[f.name], place >= 0) for f in features}
+    served = {name: served[name] for name in trained}
+    found = compare_all(served, trained, tolerance=view.parity.tolerance, outdated=outdated)
+    return Comparison(CUT_OFF, who, moments, None, served, trained, found)
+
+
+def _at_newest_event(
+    source: Source,
+    view: FeatureView,
+    entity_key: str,
+    entities: pa.Array,
+    stored: StoredEvents,
+    asked: pa.Table,
+    outdated: npt.NDArray[np.bool_],
+    witness: tuple[pa.Table, Mapping[str, list[Any]]],
+    rows: pa.Table | None,
+) -> tuple[tuple[Comparison, ...], int]:
+    """The comparison by the lake's feature rows, and how many witnesses say otherwise."""
+    import numpy as np
+    import pyarrow as pa
+
+    asked_keys = pa.table({"k": asked.column(entity_key).cast(entities.type)})
+    spot = aligned(pa.table({"k": entities}), asked_keys).served[: asked.num_rows]
+    asked, who = asked.take(pa.array(np.flatnonzero(spot >= 0))), spot[spot >= 0]
+    moments = column_of(asked.column(source.event_timestamp)).values
+    own = own_rows(source, view, asked)
+    served = served_values(source, view, stored, who, moments, own, asked)
+    sample, witnessed = witness
+    differ = _witnesses_differ(source, asked, served, sample, witnessed)
+    if rows is None:
+        return (), differ
+    key = list(source.primary_key)
+    spot = aligned(rows.select(key), asked.select(key)).served[: asked.num_rows]
+    there = [f.name for f in view.features if f.name in served]
+    trained = {
+        name: column_of(rows.column(name) if name in rows.column_names else pa.nulls(rows.num_rows)).take(
+            spot
+        )
+        for name in there
+    }
+    found = compare_all(served, trained, tolerance=view.parity.tolerance, outdated=outdated[who])
+    return (Comparison(NEWEST_EVENT, who, moments, own, served, trained, found),), differ
+
+
+def own_rows(source: Source, view: FeatureView, requests: pa.Table) -> OwnRows:
+    """The requests' own keys and measures, as events hold them."""
+    import numpy as np
+
+    keys = np.array(row_keys(source, requests) if keeps_keys(view) else [None] * requests.num_rows)
+    if keys.dtype.kind != "i":
+        keys = keys.astype(object)
+    values = {m.column: measured(requests.column(m.column), m).to_numpy() for m in measures(source, view)}
+    return OwnRows(keys, values)
+
+
+def served_values(
+    source: Source,
+    view: FeatureView,
+    stored: StoredEvents,
+    who: Places,
+    moments: Places,
+    own: OwnRows,
+    requests: pa.Table,
+) -> dict[str, Column]:
+    """Every feature of requests that are rows: windows over the store's events, the rest from the row."""
+    found = window_values(source, view, stored.events.take(who), moments, own)
+    return found | {
+        feature.name: _of_row(feature, moments, requests)
+        for feature in view.features
+        if not feature.is_window and feature.function in ("weekend", "hour_at_most", "value")
+    }
+
+
+def _of_row(feature: Feature, moments: Places, requests: pa.Table) -> Column:
+    import numpy as np
+
+    if feature.function == "value":
+        assert feature.column is not None
+        column = column_of(requests.column(feature.column))
+        return Column(column.values.astype(np.float64), column.valid)
+    day = moments - moments % DAY  # values of a moment repeat with the hour of the week
+    hours = (moments - day) // 3_600_000_000
+    week = [[row_value(feature, d * DAY + h * 3_600_000_000, None) for h in range(24)] for d in range(7)]
+    return column_of(np.array(week)[day // DAY % 7, hours])
+
+
+def _witnesses_differ(
+    source: Source,
+    asked: pa.Table,
+    served: Mapping[str, Column],
+    sample: pa.Table,
+    witnessed: Mapping[str, list[Any]],
+) -> int:
+    """How many of the witnesses were served something else than the arrays say."""
+    import numpy as np
+
+    key = list(source.primary_key)
+    spot = aligned(asked.select(key), sample.select(key)).served[: sample.num_rows]
+    differs = np.zeros(sample.num_rows, dtype=bool)
+    for name, column in served.items():
+        told = column_of(witnessed[name])
+        differs |= compare(name, told, column.take(spot), tolerance=1e-9).places
+    return int((differs & (spot >= 0)).sum())
+
+
+def _feature_day(
+    stores: Stores, source: Source, view: FeatureView, day: str
+) -> tuple[pa.Table | None, list[str]]:
+    """The lake's feature rows of a day, and what stands against them."""
+    table = stores.lake.table(feature_table(view.lake_name))
+    manifest = table.manifest(day)
+    if manifest is None:
+        return None, [f"feature view {view.name}: day {day} was not built"]
+    expected = expected_inputs(stores, source, view, day)
+    if expected is None or not manifest.is_made_from(view.code_version, expected):
+        return table.read([day]), [f"feature view {view.name}: day {day} is stale; build it again"]
+    return table.read([day]), []
+
+
+def _either(column: Column, other: Column, first: npt.NDArray[np.bool_]) -> Column:
+    import numpy as np
+
+    return Column(np.where(first, column.values, other.values), np.where(first, column.valid, other.valid))
