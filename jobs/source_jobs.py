@@ -1,4 +1,4 @@
-"""Jobs of a source: raw days, feature days, online stores."""
+"""Jobs of a source: raw days, feature days, online stores with their parity."""
 
 from __future__ import annotations
 
@@ -26,7 +26,12 @@ def source_jobs(source: Source, views: Iterable[FeatureView]) -> list[Unresolved
     selections = {
         "raw": [asset_keys.raw_key(source.name)],
         "features": [asset_keys.view_key(view.name) for view in declared],
-        "online": [asset_keys.online_key(view.name) for view in declared if view.online],
+        "online": [
+            key
+            for view in declared
+            if view.online
+            for key in (asset_keys.online_key(view.name), asset_keys.view_parity_key(view.name))
+        ],
     }
     return [
         dg.define_asset_job(

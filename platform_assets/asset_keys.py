@@ -23,6 +23,11 @@ def online_key(view: str) -> dg.AssetKey:
     return dg.AssetKey(["features", f"online_{view}"])
 
 
+def view_parity_key(view: str) -> dg.AssetKey:
+    """Parity of a feature view's online store."""
+    return dg.AssetKey(["features", f"parity_{view}"])
+
+
 def product_key(product: Product | str, noun: str) -> dg.AssetKey:
     """One of a product's own assets."""
     return dg.AssetKey([product if isinstance(product, str) else product.name, noun])

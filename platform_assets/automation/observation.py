@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from platform_assets import vocabulary
@@ -108,12 +108,27 @@ def _observe_view(
     features = ("features", view_name)
     work = [Work("features", features, stale, blocked, reason="raw days in reach changed" if stale else "")]
     online = ("features", f"online_{view_name}")
+    parity = ("features", f"parity_{view_name}")
     if reasons:
         work.append(Work("online", online, {}, {"": reasons[0]}))
     elif marks:
         mark = marks[0] if len(marks) == 1 else fingerprint_of(marks)
         work.append(Work("online", online, {"": mark}, reason="newer raw days"))
+        work.append(Work("online", parity, {"": mark}, reason="measured after each fill"))
+    elif mark := _unmeasured(stores, [view for _, view in versions if view.online and raw]):
+        reason = "parity not measured on the present online store"
+        work.append(Work("online", parity, {"": mark}, reason=reason))
     return work
+
+
+def _unmeasured(stores: Stores, views: Sequence[FeatureView]) -> str:
+    """Mark of the online states whose parity was not measured as they are now; empty when all were."""
+    from platform_assets.parity.view_parity import newest_view_parity, view_limits, view_parity_versions
+
+    open_views = [view for view in views if newest_view_parity(stores, view) is None]
+    if not open_views:
+        return ""
+    return fingerprint_of([[view_parity_versions(stores, v), view_limits(v)] for v in open_views])
 
 
 def _stale_days(

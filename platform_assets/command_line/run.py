@@ -109,7 +109,9 @@ def _until_nothing_is_open(
         variables = environment().source_variables(source.name)
         upstream = observe_source(stores, repository, source, variables)
         needed = {("raw", source.name)} | {
-            ("features", name) for view in product.feature_views for name in (view, f"online_{view}")
+            ("features", name)
+            for view in product.feature_views
+            for name in (view, f"online_{view}", f"parity_{view}")
         }
         work: list[Work] = [item for item in upstream.work if item.asset in needed]
         requests = next_requests(work, SOURCE_STAGES)

@@ -10,12 +10,13 @@ from platform_assets.declaration.repository import Repository
 from platform_assets.features.assets import feature_view_asset
 from platform_assets.jobs.source_jobs import source_jobs
 from platform_assets.online.assets import online_asset
+from platform_assets.parity.assets import view_parity_asset
 from platform_assets.raw.assets import raw_asset
 from platform_assets.sensors.source_sensor import source_sensor
 
 
 def source_definitions(repository: Repository, sources: Iterable[str]) -> dg.Definitions:
-    """Raw asset, feature views, online stores, jobs and sensor of each source."""
+    """Raw asset, feature views, online stores with their parity, jobs and sensor of each source."""
     assets: list[dg.AssetsDefinition] = []
     jobs, sensors = [], []
     for name in sources:
@@ -24,6 +25,7 @@ def source_definitions(repository: Repository, sources: Iterable[str]) -> dg.Def
         assets.append(raw_asset(repository, source))
         assets += [feature_view_asset(repository, view) for view in views]
         assets += [online_asset(repository, view) for view in views if view.online]
+        assets += [view_parity_asset(repository, view) for view in views if view.online]
         made = source_jobs(source, views)
         jobs += made
         sensors.append(source_sensor(repository, source, made))

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from platform_assets.evaluation.sparkline import curve, sparkline
+from platform_assets.sparkline import curve, sparkline
 
 LOWEST = 1e-4  # left and lower end of the calibration drawing, a log scale up to 1
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from platform_assets.declaration.feature_view import FeatureView
 from platform_assets.declaration.repository import Repository
+from platform_assets.declaration.source import Source
 from platform_assets.online.feast_objects import (
     ENTITIES,
     KEYS,
@@ -21,9 +22,9 @@ from platform_assets.online.feast_objects import (
     state_view_name,
 )
 from platform_assets.online.online_events import online_file, open_feast
-from platform_assets.online.online_state import state_columns
+from platform_assets.online.online_state import entity_of_text, state_columns
 from platform_assets.online.serving_windows import measures
-from platform_assets.online.state_rows import STATE_ROW
+from platform_assets.online.state_rows import entity_key, state_name
 from platform_assets.parity.entity_events import EntityEvents
 from platform_assets.stores import Stores
 
@@ -58,16 +59,17 @@ def stored_events(
     import numpy as np
 
     source = repository.source(view.source)
+    join_keys = repository.entity_of(view).join_keys
     columns = state_columns(source, view)
-    whole = key_is_whole(source, (repository.entity(view.entity).join_key,))
     parts: dict[str, list[Any]] = {name: [] for name in columns}
     counts = np.zeros(len(entities), dtype=np.int64)
     there = np.zeros(len(entities), dtype=bool)
     stamps = np.zeros(len(entities), dtype=np.int64)
     digest = ""
     for start in range(0, max(len(entities), 1), BATCH):
-        names = [STATE_ROW[whole], *entities.slice(start, BATCH).to_pylist()]
-        state, *rows = _rows(store, repository, view, names, [*columns, STATE_DIGEST])
+        names = [_name(n, source, join_keys) for n in entities.slice(start, BATCH).to_pylist()]
+        wanted = [state_name(source, join_keys), *names]
+        state, *rows = _rows(store, source, view, join_keys, wanted, [*columns, STATE_DIGEST])
         digest = state[1][STATE_DIGEST].string_val if STATE_DIGEST in state[1] else "none"
         for place, (stamp, row) in enumerate(rows, start):
             if not row:
@@ -94,8 +96,9 @@ def stored_events(
 def listed_entities(repository: Repository, view: FeatureView, store: FeatureStore) -> list[Any]:
     """The entities that the last fill wrote, as its own row tells them."""
     source = repository.source(view.source)
-    whole = key_is_whole(source, (repository.entity(view.entity).join_key,))
-    ((_, row),) = _rows(store, repository, view, [STATE_ROW[whole]], [ENTITIES])
+    join_keys = repository.entity_of(view).join_keys
+    whole = key_is_whole(source, join_keys)
+    ((_, row),) = _rows(store, source, view, join_keys, [state_name(source, join_keys)], [ENTITIES])
     if ENTITIES not in row:
         return []
     return list(row[ENTITIES].int64_list_val.val if whole else row[ENTITIES].string_list_val.val)
@@ -113,23 +116,26 @@ def foreign_keys(
 
     if not online_file(stores.home).exists():
         return []
-    whole = key_is_whole(repository.source(view.source), (repository.entity(view.entity).join_key,))
+    source, join_keys = repository.source(view.source), repository.entity_of(view).join_keys
     table = f"{PROJECT}_{state_view_name(view)}".replace('"', '""')
     with contextlib.closing(sqlite3.connect(f"file:{online_file(stores.home)}?mode=ro", uri=True)) as found:
         raw = [key for (key,) in found.execute(f'SELECT DISTINCT entity_key FROM "{table}"')]
     if len(raw) <= rows + 1:  # and the one that tells the state
         return []
-    expected = {*known, STATE_ROW[whole]}
+    kinds = ["int64_val" if key_is_whole(source, (name,)) else "string_val" for name in join_keys]
+    expected = {_name(name, source, join_keys) for name in known} | {state_name(source, join_keys)}
     decoded: list[tuple[str, Any]] = []
     for key in raw:
         try:
-            value = deserialize_entity_key(key, entity_key_serialization_version=3).entity_values[0]
-            kind = str(value.WhichOneof("val"))
-            name = getattr(value, kind)
+            values = deserialize_entity_key(key, entity_key_serialization_version=3).entity_values
+            found_kinds = [str(value.WhichOneof("val")) for value in values]
+            parts = tuple(getattr(value, kind) for value, kind in zip(values, found_kinds, strict=True))
         except Exception:  # not Feast's present encoding: a key that nobody can ask for
-            kind, name = "bytes", key
-        if kind != ("int64_val" if whole else "string_val") or name not in expected:
-            decoded.append((kind, name))
+            decoded.append(("bytes", key))
+            continue
+        name = parts if len(parts) != 1 else parts[0]
+        if found_kinds != kinds or name not in expected:
+            decoded.append((", ".join(found_kinds), name))
     return decoded
 
 
@@ -141,23 +147,21 @@ def open_store(stores: Stores) -> FeatureStore:
 
 
 def _rows(
-    store: FeatureStore, repository: Repository, view: FeatureView, names: list[Any], columns: list[str]
+    store: FeatureStore,
+    source: Source,
+    view: FeatureView,
+    join_keys: tuple[str, ...],
+    names: list[Any],
+    columns: list[str],
 ) -> Iterator[tuple[int, dict[str, Any]]]:
-    from feast.protos.feast.types.EntityKey_pb2 import EntityKey
-    from feast.protos.feast.types.Value_pb2 import Value
-
-    entity_key = repository.entity(view.entity).join_key
-    whole = isinstance(names[0], int)
-    keys = [
-        EntityKey(
-            join_keys=[entity_key],
-            entity_values=[Value(int64_val=name) if whole else Value(string_val=str(name))],
-        )
-        for name in names
-    ]
+    keys = [entity_key(source, join_keys, name) for name in names]
     state_view = store.get_feature_view(state_view_name(view))
     for stamp, row in store.provider.online_read(store.config, state_view, keys, columns):
         yield (int(stamp.timestamp()) if stamp is not None else 0), row or {}
+
+
+def _name(entity: Any, source: Source, join_keys: tuple[str, ...]) -> Any:
+    return entity if key_is_whole(source, join_keys) else entity_of_text(entity, join_keys)
 
 
 def _held(row: dict[str, Any], name: str, kind: str) -> Any:

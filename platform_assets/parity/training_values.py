@@ -14,7 +14,9 @@ from platform_assets.declaration.duration import microseconds
 from platform_assets.declaration.feature_view import Feature, FeatureView
 from platform_assets.declaration.source import Source
 from platform_assets.features.engine import duckdb_engine, parquet_files
+from platform_assets.features.entity_keys import key_names
 from platform_assets.online.feast_objects import key_is_whole
+from platform_assets.online.online_state import entity_text
 from platform_assets.parity.differences import Column, column_of
 
 if TYPE_CHECKING:
@@ -38,7 +40,13 @@ def computable(view: FeatureView) -> tuple[Feature, ...]:
 
 
 def trained_at_cut_off(
-    source: Source, view: FeatureView, entity_key: str, paths: Sequence[str], *, moment: int, after: int
+    source: Source,
+    view: FeatureView,
+    join_keys: tuple[str, ...],
+    paths: Sequence[str],
+    *,
+    moment: int,
+    after: int,
 ) -> TrainedAtCutOff:
     """Each entity's window features at `moment`, over its raw rows later than `after` (microseconds).
 
@@ -49,17 +57,19 @@ def trained_at_cut_off(
     selected = [f"{_aggregate(source, f, moment)} AS {_quoted(f.name)}" for f in features]
     read = {f.column for f in features if f.column is not None}
     columns = [f"{_present(source, name)} AS {_quoted(name)}" for name in sorted(read)]
-    kind = "BIGINT" if key_is_whole(source, (entity_key,)) else "VARCHAR"
+    keys = ", ".join(f"{_quoted(name)} AS _key_{place}" for place, name in enumerate(join_keys))
+    groups = ", ".join(f"_key_{place}" for place in range(len(join_keys)))
+    there = " AND ".join(f"{_quoted(name)} IS NOT NULL" for name in join_keys)
     query = f"""
-        SELECT _key, max(_us) AS _newest {"".join(f", {item}" for item in selected)}
-        FROM (SELECT CAST({_quoted(entity_key)} AS {kind}) AS _key,
-                     epoch_us({_quoted(source.event_timestamp)}) AS _us {"".join(f", {c}" for c in columns)}
-              FROM {parquet_files(paths)} WHERE {_quoted(entity_key)} IS NOT NULL)
-        WHERE _us > {after} AND _us <= {moment} GROUP BY _key"""
+        SELECT {groups}, max(_us) AS _newest {"".join(f", {item}" for item in selected)}
+        FROM (SELECT {keys}, epoch_us({_quoted(source.event_timestamp)}) AS _us
+                     {"".join(f", {c}" for c in columns)}
+              FROM {parquet_files(paths)} WHERE {there})
+        WHERE _us > {after} AND _us <= {moment} GROUP BY {groups}"""
     with duckdb_engine() as engine:
         found = engine.sql(query).to_arrow_table().combine_chunks()
     return TrainedAtCutOff(
-        found.column("_key").combine_chunks(),
+        entity_array(source, join_keys, found.select(groups.split(", ")).rename_columns(join_keys)),
         found.column("_newest").combine_chunks(),
         {feature.name: column_of(found.column(feature.name)) for feature in features},
     )
@@ -78,14 +88,29 @@ def nobodys_values(features: Sequence[Feature], places: int) -> dict[str, Column
     return found
 
 
-def newest_rows(source: Source, entity_key: str, paths: Sequence[str], columns: Sequence[str]) -> pa.Table:
+def entity_array(source: Source, join_keys: tuple[str, ...], rows: pa.Table) -> pa.Array:
+    """The entity of each row as `recent_events` names it: an int64, else text."""
+    import pyarrow as pa
+
+    if len(join_keys) > 1:
+        return pa.array([entity_text(name) for name in key_names(rows, join_keys)], pa.string())
+    kind = pa.int64() if key_is_whole(source, join_keys) else pa.string()
+    chunks = rows.column(join_keys[0]).cast(kind).chunks
+    return pa.concat_arrays(chunks) if chunks else pa.array([], kind)
+
+
+def newest_rows(
+    source: Source, join_keys: tuple[str, ...], paths: Sequence[str], columns: Sequence[str]
+) -> pa.Table:
     """The newest raw row of each entity in these files, one an entity; of ties the last by primary key."""
     order = ", ".join(f"{_quoted(name)} DESC" for name in (source.event_timestamp, *source.primary_key))
     names = ", ".join(_quoted(name) for name in columns)
+    keys = ", ".join(_quoted(name) for name in join_keys)
+    there = " AND ".join(f"{_quoted(name)} IS NOT NULL" for name in join_keys)
     with duckdb_engine() as engine:
         return engine.sql(
-            f"SELECT {names} FROM {parquet_files(paths)} WHERE {_quoted(entity_key)} IS NOT NULL "
-            f"QUALIFY row_number() OVER (PARTITION BY {_quoted(entity_key)} ORDER BY {order}) = 1"
+            f"SELECT {names} FROM {parquet_files(paths)} WHERE {there} "
+            f"QUALIFY row_number() OVER (PARTITION BY {keys} ORDER BY {order}) = 1"
         ).to_arrow_table()
 
 

@@ -13,18 +13,18 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 from platform_assets.declaration.duration import microseconds
-from platform_assets.declaration.feature_view import Feature, FeatureView
+from platform_assets.declaration.feature_view import FeatureView
 from platform_assets.declaration.repository import Repository
 from platform_assets.declaration.source import Source
 from platform_assets.errors import Blocked
 from platform_assets.features.compute import expected_inputs
-from platform_assets.features.reach import DAY
 from platform_assets.online.online_events import PARTITION
-from platform_assets.online.online_state import measured, midnight, row_keys
+from platform_assets.online.online_state import midnight
 from platform_assets.online.online_store import online_inputs, serve
-from platform_assets.online.serving_windows import HORIZON, keeps_keys, measures, retention, row_value
-from platform_assets.parity.differences import Column, Differences, column_of, compare, compare_all
+from platform_assets.online.serving_windows import HORIZON, retention
+from platform_assets.parity.differences import Column, Differences, column_of, compare_all
 from platform_assets.parity.key_alignment import aligned, lowest_hashes
+from platform_assets.parity.served_requests import newest_requests, own_rows, served_values, witnesses_differ
 from platform_assets.parity.stored_events import (
     StoredEvents,
     foreign_keys,
@@ -34,7 +34,7 @@ from platform_assets.parity.stored_events import (
 )
 from platform_assets.parity.training_values import (
     computable,
-    newest_rows,
+    entity_array,
     nobodys_values,
     trained_at_cut_off,
 )
@@ -79,7 +79,7 @@ class Measurement:
 
     source: Source
     view: FeatureView
-    entity_key: str
+    join_keys: tuple[str, ...]
     entities: pa.Array
     known: int
     stored: StoredEvents
@@ -120,13 +120,13 @@ def measure_view(stores: Stores, repository: Repository, view: FeatureView) -> M
     import pyarrow as pa
 
     source = repository.source(view.source)
-    entity_key = repository.entity(view.entity).join_key
+    join_keys = repository.entity_of(view).join_keys
     raw = stores.lake.table(raw_table(source.name))
     inputs = online_inputs(stores, repository, view)
     digests = inputs[raw.name]
     newest_day = max(digests)
-    asked = _newest_requests(source, view, entity_key, raw.paths([newest_day]))
-    sample = asked.take(pa.array(lowest_hashes(asked.select([entity_key]), WITNESSES)))
+    asked = newest_requests(source, view, join_keys, raw.paths([newest_day]))
+    sample = asked.take(pa.array(lowest_hashes(asked.select(list(join_keys)), WITNESSES)))
     manifest = stores.lake.table(online_table(view.lake_name)).manifest(PARTITION)
     if manifest is None:
         raise Blocked(f"online {view.name}: nothing was materialized yet; materialize online_{view.name}")
@@ -135,7 +135,7 @@ def measure_view(stores: Stores, repository: Repository, view: FeatureView) -> M
     moment = midnight(date.fromisoformat(newest_day) + timedelta(days=1)) - 1
     after = moment + 1 - microseconds(HORIZON) - microseconds(retention(view))
     trained = trained_at_cut_off(
-        source, view, entity_key, raw.paths(sorted(digests)), moment=moment, after=after
+        source, view, join_keys, raw.paths(sorted(digests)), moment=moment, after=after
     )
     entities, known = _entities(repository, view, trained.entities, store)
     stored = stored_events(repository, view, entities, store=store)
@@ -150,12 +150,12 @@ def measure_view(stores: Stores, repository: Repository, view: FeatureView) -> M
             f"materialize online_{view.name}"
         )
     newest_event, differ = _at_newest_event(
-        source, view, entity_key, entities, stored, asked, outdated, (sample, witnessed), feature_day
+        source, view, join_keys, entities, stored, asked, outdated, (sample, witnessed), feature_day
     )
     return Measurement(
         source=source,
         view=view,
-        entity_key=entity_key,
+        join_keys=join_keys,
         entities=entities,
         known=known,
         stored=stored,
@@ -171,12 +171,6 @@ def measure_view(stores: Stores, repository: Repository, view: FeatureView) -> M
         feature_day=newest_day,
         reservations=tuple(reservations),
     )
-
-
-def _newest_requests(source: Source, view: FeatureView, entity_key: str, paths: list[str]) -> pa.Table:
-    read = [f.column for f in view.features if f.column is not None]
-    wanted = [*source.primary_key, entity_key, source.event_timestamp, *read]
-    return newest_rows(source, entity_key, paths, list(dict.fromkeys(wanted)))
 
 
 def _entities(
@@ -219,7 +213,7 @@ def _at_cut_off(
 def _at_newest_event(
     source: Source,
     view: FeatureView,
-    entity_key: str,
+    join_keys: tuple[str, ...],
     entities: pa.Array,
     stored: StoredEvents,
     asked: pa.Table,
@@ -231,14 +225,14 @@ def _at_newest_event(
     import numpy as np
     import pyarrow as pa
 
-    asked_keys = pa.table({"k": asked.column(entity_key).cast(entities.type)})
+    asked_keys = pa.table({"k": entity_array(source, join_keys, asked)})
     spot = aligned(pa.table({"k": entities}), asked_keys).served[: asked.num_rows]
     asked, who = asked.take(pa.array(np.flatnonzero(spot >= 0))), spot[spot >= 0]
     moments = column_of(asked.column(source.event_timestamp)).values
     own = own_rows(source, view, asked)
-    served = served_values(source, view, stored, who, moments, own, asked)
+    served = served_values(source, view, stored.events.take(who), moments, own, asked)
     sample, witnessed = witness
-    differ = _witnesses_differ(source, asked, served, sample, witnessed)
+    differ = witnesses_differ(source, asked, served, sample, witnessed)
     if rows is None:
         return (), differ
     key = list(source.primary_key)
@@ -252,67 +246,6 @@ def _at_newest_event(
     }
     found = compare_all(served, trained, tolerance=view.parity.tolerance, outdated=outdated[who])
     return (Comparison(NEWEST_EVENT, who, moments, own, served, trained, found),), differ
-
-
-def own_rows(source: Source, view: FeatureView, requests: pa.Table) -> OwnRows:
-    """The requests' own keys and measures, as events hold them."""
-    import numpy as np
-
-    keys = np.array(row_keys(source, requests) if keeps_keys(view) else [None] * requests.num_rows)
-    if keys.dtype.kind != "i":
-        keys = keys.astype(object)
-    values = {m.column: measured(requests.column(m.column), m).to_numpy() for m in measures(source, view)}
-    return OwnRows(keys, values)
-
-
-def served_values(
-    source: Source,
-    view: FeatureView,
-    stored: StoredEvents,
-    who: Places,
-    moments: Places,
-    own: OwnRows,
-    requests: pa.Table,
-) -> dict[str, Column]:
-    """Every feature of requests that are rows: windows over the store's events, the rest from the row."""
-    found = window_values(source, view, stored.events.take(who), moments, own)
-    return found | {
-        feature.name: _of_row(feature, moments, requests)
-        for feature in view.features
-        if not feature.is_window and feature.function in ("weekend", "hour_at_most", "value")
-    }
-
-
-def _of_row(feature: Feature, moments: Places, requests: pa.Table) -> Column:
-    import numpy as np
-
-    if feature.function == "value":
-        assert feature.column is not None
-        column = column_of(requests.column(feature.column))
-        return Column(column.values.astype(np.float64), column.valid)
-    day = moments - moments % DAY  # values of a moment repeat with the hour of the week
-    hours = (moments - day) // 3_600_000_000
-    week = [[row_value(feature, d * DAY + h * 3_600_000_000, None) for h in range(24)] for d in range(7)]
-    return column_of(np.array(week)[day // DAY % 7, hours])
-
-
-def _witnesses_differ(
-    source: Source,
-    asked: pa.Table,
-    served: Mapping[str, Column],
-    sample: pa.Table,
-    witnessed: Mapping[str, list[Any]],
-) -> int:
-    """How many of the witnesses were served something else than the arrays say."""
-    import numpy as np
-
-    key = list(source.primary_key)
-    spot = aligned(asked.select(key), sample.select(key)).served[: sample.num_rows]
-    differs = np.zeros(sample.num_rows, dtype=bool)
-    for name, column in served.items():
-        told = column_of(witnessed[name])
-        differs |= compare(name, told, column.take(spot), tolerance=1e-9).places
-    return int((differs & (spot >= 0)).sum())
 
 
 def _feature_day(

@@ -22,13 +22,13 @@ SHARES = 40
 """How many earlier shares are kept for a picture of them."""
 
 
-def view_parity_versions(stores: Stores, view: FeatureView, source: str) -> dict[str, str]:
+def view_parity_versions(stores: Stores, view: FeatureView) -> dict[str, str]:
     """What a view's parity is bound to now: its version, its online state, and the feature day compared."""
     versions = {"view": view.code_version}
     manifest = stores.lake.table(online_table(view.lake_name)).manifest(PARTITION)
     if manifest is not None:
         versions["online"] = manifest.digest
-    newest = max(stores.lake.table(raw_table(source)).partitions(), default=None)
+    newest = max(stores.lake.table(raw_table(view.source)).partitions(), default=None)
     if newest is not None:
         day = stores.lake.table(feature_table(view.lake_name)).manifest(newest)
         versions["features"] = day.digest if day is not None else "none"
@@ -40,10 +40,10 @@ def view_limits(view: FeatureView) -> dict[str, Any]:
     return view.parity.model_dump(mode="json", exclude={"severity"})
 
 
-def newest_view_parity(stores: Stores, view: FeatureView, source: str) -> Evidence | None:
+def newest_view_parity(stores: Stores, view: FeatureView) -> Evidence | None:
     """The newest evidence, if it was measured on the present versions by the present limits."""
     found = stores.evidence.latest(KIND, online_table(view.lake_name))
-    if found is None or not found.holds_for(view_parity_versions(stores, view, source)):
+    if found is None or not found.holds_for(view_parity_versions(stores, view)):
         return None
     return found if dict(found.limits) == view_limits(view) else None
 
@@ -59,12 +59,12 @@ def view_parity(
     """
     import pyarrow as pa
 
-    versions = view_parity_versions(stores, view, view.source)
+    versions = view_parity_versions(stores, view)
     try:
         verdict, reason, measured = _measured(stores, repository, view)
     except (PlatformError, OSError, pa.ArrowException) as error:
         verdict, reason, measured = Verdict.UNKNOWN, str(error), {}
-    if versions != view_parity_versions(stores, view, view.source):
+    if versions != view_parity_versions(stores, view):
         verdict, reason = Verdict.UNKNOWN, "the store was filled while parity was measured; measure again"
     if after:
         measured = {**measured, "after": after}

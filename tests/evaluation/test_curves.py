@@ -28,7 +28,7 @@ from platform_assets.evaluation.report_markdown import (
     evaluation_markdown,
     metric_rows,
 )
-from platform_assets.evaluation.sparkline import curve, sparkline
+from platform_assets.sparkline import curve, sparkline
 
 SCORED = st.lists(
     st.tuples(st.integers(0, 1), st.sampled_from([0.0, 0.1, 0.1000001, 0.5, 0.9, 1.0])),

@@ -58,13 +58,13 @@ def test_every_entity_and_feature_is_served_as_trained(world: World, view: Featu
     assert moments.count("newest event") == len(view.features)
     assert (measured["differing"], measured["foreign"], measured["witnesses_differ"]) == (0, 0, 0)
     assert measured["witnesses"] == measured["entities"]
-    assert newest_view_parity(world.stores, view, "sales") == evidence
+    assert newest_view_parity(world.stores, view) == evidence
 
 
 def events_of(world: World, view: FeatureView) -> tuple[pa.Array, EntityEvents]:
     until = date.fromisoformat(NEWEST) + timedelta(days=1)
     table = world.stores.lake.table(raw_table("sales"))
-    key = REPOSITORY.entity(view.entity).join_key
+    key = REPOSITORY.entity_of(view).join_keys
     return entity_events(SOURCE, view, recent_events(table, SOURCE, view, key, until, DAYS))
 
 
@@ -74,7 +74,7 @@ def test_the_three_implementations_agree_at_any_moment(world: World, view: Featu
     """SQL over the lake, arrays over the events, and `finish` for one entity after the other."""
     names, events = events_of(world, view)
     moment = midnight(date.fromisoformat(NEWEST)) + hours * 3_600_000_000
-    key = REPOSITORY.entity(view.entity).join_key
+    key = REPOSITORY.entity_of(view).join_keys
     paths = world.stores.lake.table(raw_table("sales")).paths(DAYS)
     trained = trained_at_cut_off(SOURCE, view, key, paths, moment=moment, after=0)
     at_once = window_values(SOURCE, view, events, np.full(len(names), moment))
@@ -153,7 +153,7 @@ def test_a_state_that_the_lake_has_left_behind_is_no_pass(world: World) -> None:
 def test_other_limits_ask_for_another_measurement(world: World) -> None:
     view_parity(world.stores, REPOSITORY, SHOP_TRADE)
     strict = SHOP_TRADE.model_copy(update={"parity": SHOP_TRADE.parity.model_copy(update={"tolerance": 0.0})})
-    assert newest_view_parity(world.stores, strict, "sales") is None
+    assert newest_view_parity(world.stores, strict) is None
     assert strict.code_version == SHOP_TRADE.code_version
 
 
