@@ -11,17 +11,20 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from platform_assets.parity.differences import column_of, compare
+from platform_assets.online.feast_objects import SLOT, UNTIL
+from platform_assets.parity.differences import compare
 from platform_assets.parity.entity_events import EntityEvents, entity_events
 from platform_assets.parity.hypotheses import Cause, Suspects, hypotheses, missed_windows
 from platform_assets.parity.key_alignment import aligned, key_hash
-from platform_assets.parity.view_measurement import NEWEST_EVENT, Comparison, Measurement
+from platform_assets.parity.stored_events import row_stamps
+from platform_assets.parity.view_measurement import Comparison, Measurement
 from platform_assets.parity.window_values import OwnRows, window_values
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from platform_assets.declaration.repository import Repository
     from platform_assets.stores import Stores
 
     Places = npt.NDArray[np.int64]
@@ -65,7 +68,7 @@ class Finding:
         }
 
 
-def diagnose(stores: Stores, found: Measurement) -> list[Finding]:
+def diagnose(stores: Stores, repository: Repository, found: Measurement) -> list[Finding]:
     """The cause of every entity's differences, those with most entities first; empty when nothing differs."""
     import numpy as np
 
@@ -73,7 +76,7 @@ def diagnose(stores: Stores, found: Measurement) -> list[Finding]:
     beyond, places = places[MOST:], places[:MOST]
     if not len(places):
         return []
-    case, now = _suspects(stores, found, places)
+    case, now = _suspects(stores, repository, found, places)
     parts = [_only(comparison, places) for comparison in found.comparisons]
     told: dict[tuple[Cause, str, str], list[int]] = {}
     open_ = np.ones(len(places), dtype=bool)
@@ -121,8 +124,11 @@ def lake_events(
     return events.take(spot)
 
 
-def _suspects(stores: Stores, found: Measurement, places: Places) -> tuple[Suspects, EntityEvents]:
+def _suspects(
+    stores: Stores, repository: Repository, found: Measurement, places: Places
+) -> tuple[Suspects, EntityEvents]:
     import numpy as np
+    import pyarrow as pa
 
     every = lake_events(stores, found, found.raw)
     truth = every.take(places)
@@ -135,19 +141,23 @@ def _suspects(stores: Stores, found: Measurement, places: Places) -> tuple[Suspe
 
     changed = same != dict(found.raw)
     behind = {day: digest for day, digest in found.raw.items() if day not in newer}
-    day = found.filled["materialized_until"]
+    day = found.filled[UNTIL]
+    other_keys, twins = _other_keys(found, places)
+    suspects = found.entities.take(pa.array(places))
+    there, stamps = row_stamps(stores, repository, found.view, str(found.filled[SLOT]), suspects)
     return Suspects(
         truth=truth,
-        stored=found.stored.events.take(places),
-        there=found.stored.there[places],
-        written_as_of=found.stored.written_as_of[places],
+        stored=found.stored.take(places),
+        there=there,
+        written_as_of=stamps,
         state_as_of=int(np.datetime64(day, "s").astype(np.int64)) - 1,
         moment=found.comparisons[0].moments[0].item(),
-        missed=missed_windows(every, found.stored.events) if not newer else (),
+        missed=missed_windows(every, found.stored) if not newer else (),
         stuck=events(behind) if newer and behind else None,
         late=events(same) if changed else None,
         filled=events({d: same[d] for d in behind}) if newer and changed and behind else None,
-        other_keys=_other_keys(found, places),
+        other_keys=other_keys,
+        twins=twins,
     ), truth
 
 
@@ -261,19 +271,30 @@ def _identities(events: EntityEvents) -> np.ndarray:
         return events.owner.astype(np.uint64) * span + events.times.astype(np.uint64)
 
 
-def _other_keys(found: Measurement, places: Places) -> Mask:
-    """Entities that the store knows by a key that only looks like theirs."""
+def _other_keys(found: Measurement, places: Places) -> tuple[Mask, Places]:
+    """Suspects that the store knows by a key that only looks like theirs, and of such keys whose they are."""
     import numpy as np
 
-    mask = np.zeros(len(places), dtype=bool)
+    mask, twins = np.zeros(len(places), dtype=bool), np.full(len(places), -1, dtype=np.int64)
     if not found.foreign:
-        return mask
-    texts = {_normal(name) for kind, name in found.foreign if kind != "bytes"}
-    raw = [name for kind, name in found.foreign if kind == "bytes"]
-    for n, place in enumerate(places.tolist()):
-        name = found.entities[place].as_py()
-        mask[n] = _normal(name) in texts or any(str(name).encode() in key for key in raw)
-    return mask
+        return mask, twins
+    strangers = {name for name in found.foreign if not isinstance(name, bytes)}
+    raw = [name for name in found.foreign if isinstance(name, bytes)]
+    names = [found.entities[place].as_py() for place in places.tolist()]
+    own = {_normal(name): n for n, name in enumerate(names) if name not in strangers}
+    looks_like = {_normal(name) for name in strangers}
+    for n, name in enumerate(names):
+        if name in strangers:
+            twins[n] = own.get(_normal(name), -1)
+        else:
+            mask[n] = _normal(name) in looks_like or any(_is_in(name, key) for key in raw)
+    return mask, twins
+
+
+def _is_in(name: Any, key: bytes) -> bool:
+    """Whether a serialized key of another type or encoding holds this entity's key."""
+    as_number = name.to_bytes(8, "little", signed=True) if isinstance(name, int) else None
+    return str(name).encode() in key or (as_number is not None and as_number in key)
 
 
 def _normal(name: Any) -> str:
@@ -284,11 +305,3 @@ def _normal(name: Any) -> str:
         return str(int(number)) if number.is_integer() else text
     except (ValueError, OverflowError):
         return text
-
-
-def newest_event(found: Measurement) -> Comparison | None:
-    """The comparison at newest events, where there is one."""
-    return next((c for c in found.comparisons if c.moment == NEWEST_EVENT), None)
-
-
-__all__ = ["Cause", "Finding", "column_of", "diagnose", "lake_events", "newest_event"]

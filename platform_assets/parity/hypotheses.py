@@ -61,7 +61,8 @@ class Suspects:
 
     `written_as_of` and `state_as_of` are seconds since 1970: what each row and the whole state claim to be
     as of. `missed` are windows of time (first, last microsecond) in which the store holds nothing of
-    anybody although the lake does.
+    anybody although the lake does. `other_keys` have a row under a key that only looks like theirs; `twins`
+    are for entities that only the store has: the suspect whose key theirs looks like, or -1.
     """
 
     truth: EntityEvents
@@ -75,7 +76,7 @@ class Suspects:
     late: EntityEvents | None
     filled: EntityEvents | None
     other_keys: Mask
-    told: str = ""
+    twins: Places
 
 
 def hypotheses(source: Source, view: FeatureView, case: Suspects) -> Iterator[Hypothesis]:
@@ -127,10 +128,12 @@ def _missed(case: Suspects) -> Iterator[Hypothesis]:
 def _key_encoding(case: Suspects) -> Iterator[Hypothesis]:
     import numpy as np
 
+    told = "the entity is in the store under another spelling or type of its key"
     if case.other_keys.any():
-        told = "the entity is in the store under another spelling or type of its key"
         nothing = case.truth.where(np.zeros(len(case.truth.times), dtype=bool))
         yield Hypothesis(Cause.KEY_ENCODING, told, nothing, concerns=case.other_keys & ~_any(case.stored))
+    if (case.twins >= 0).any():
+        yield Hypothesis(Cause.KEY_ENCODING, told, case.truth.take(case.twins), concerns=case.twins >= 0)
 
 
 def _ttl(view: FeatureView, case: Suspects) -> Hypothesis:

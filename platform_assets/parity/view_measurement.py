@@ -16,22 +16,16 @@ from platform_assets.declaration.duration import microseconds
 from platform_assets.declaration.feature_view import FeatureView
 from platform_assets.declaration.repository import Repository
 from platform_assets.declaration.source import Source
-from platform_assets.errors import Blocked
 from platform_assets.features.compute import expected_inputs
-from platform_assets.online.online_events import PARTITION
 from platform_assets.online.online_state import midnight
 from platform_assets.online.online_store import online_inputs, serve
 from platform_assets.online.serving_windows import HORIZON, retention
+from platform_assets.online.whole_state import read_all_events
 from platform_assets.parity.differences import Column, Differences, column_of, compare_all
+from platform_assets.parity.entity_events import EntityEvents
 from platform_assets.parity.key_alignment import aligned, lowest_hashes
 from platform_assets.parity.served_requests import newest_requests, own_rows, served_values, witnesses_differ
-from platform_assets.parity.stored_events import (
-    StoredEvents,
-    foreign_keys,
-    listed_entities,
-    open_store,
-    stored_events,
-)
+from platform_assets.parity.stored_events import stored_entities, stored_events
 from platform_assets.parity.training_values import (
     computable,
     entity_array,
@@ -40,13 +34,12 @@ from platform_assets.parity.training_values import (
 )
 from platform_assets.parity.window_values import OwnRows, window_values
 from platform_assets.stores import Stores
-from platform_assets.vocabulary import feature_table, online_table, raw_table
+from platform_assets.vocabulary import feature_table, raw_table
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
     import pyarrow as pa
-    from feast import FeatureStore
 
     Places = npt.NDArray[np.int64]
 
@@ -74,7 +67,9 @@ class Measurement:
     """Everything that was compared, and what is known of either side.
 
     `raw` are the raw days in reach by digest, as they are now; `filled` the document of the last fill.
-    `reservations` tell what stands against a pass although nothing may differ.
+    `foreign` are keys of the store that the lake does not know: serialized ones that stand for no entity of
+    the view, and entities that only the store has. `reservations` tell what stands against a pass although
+    nothing may differ.
     """
 
     source: Source
@@ -82,12 +77,11 @@ class Measurement:
     join_keys: tuple[str, ...]
     entities: pa.Array
     known: int
-    stored: StoredEvents
-    newest: Places
+    stored: EntityEvents
     comparisons: tuple[Comparison, ...]
     raw: Mapping[str, str]
     filled: Mapping[str, Any]
-    foreign: tuple[tuple[str, Any], ...]
+    foreign: tuple[Any, ...]
     witnesses: int
     witnesses_differ: int
     feature_day: str
@@ -127,31 +121,31 @@ def measure_view(stores: Stores, repository: Repository, view: FeatureView) -> M
     newest_day = max(digests)
     asked = newest_requests(source, view, join_keys, raw.paths([newest_day]))
     sample = asked.take(pa.array(lowest_hashes(asked.select(list(join_keys)), WITNESSES)))
-    manifest = stores.lake.table(online_table(view.lake_name)).manifest(PARTITION)
-    if manifest is None:
-        raise Blocked(f"online {view.name}: nothing was materialized yet; materialize online_{view.name}")
     witnessed = serve(stores, repository, view, sample)  # refuses a state that must not be served from
-    store = open_store(stores)
+    state = read_all_events(stores, repository, view)
     moment = midnight(date.fromisoformat(newest_day) + timedelta(days=1)) - 1
     after = moment + 1 - microseconds(HORIZON) - microseconds(retention(view))
     trained = trained_at_cut_off(
         source, view, join_keys, raw.paths(sorted(digests)), moment=moment, after=after
     )
-    entities, known = _entities(repository, view, trained.entities, store)
-    stored = stored_events(repository, view, entities, store=store)
+    held = stored_entities(state, trained.entities.type)
+    entities, known = _entities(view, trained.entities, held)
+    spot = aligned(pa.table({"k": held}), pa.table({"k": entities})).served[: len(entities)]
+    stored = stored_events(view, state).take(spot)
     place = aligned(pa.table({"k": trained.entities}), pa.table({"k": entities})).served[: len(entities)]
     newest = column_of(trained.newest).take(place)
-    outdated = newest.valid & (stored.events.newest() < newest.values)
+    outdated = newest.valid & (stored.newest() < newest.values)
     cut_off = _at_cut_off(source, view, stored, place, trained.columns, moment, outdated)
-    feature_day, reservations = _feature_day(stores, source, view, newest_day)
-    if not manifest.is_made_from(view.code_version, inputs):
+    rows, reservations = _feature_day(stores, source, view, newest_day)
+    if not state.manifest.is_made_from(view.code_version, inputs):
         reservations.append(
             f"online {view.name} is stale: it was filled from other raw days than there are now; "
             f"materialize online_{view.name}"
         )
     newest_event, differ = _at_newest_event(
-        source, view, join_keys, entities, stored, asked, outdated, (sample, witnessed), feature_day
+        source, view, join_keys, entities, stored, asked, outdated, (sample, witnessed), rows
     )
+    strangers = entities.take(pa.array(np.flatnonzero((place < 0) & (stored.counts > 0))))
     return Measurement(
         source=source,
         view=view,
@@ -159,13 +153,10 @@ def measure_view(stores: Stores, repository: Repository, view: FeatureView) -> M
         entities=entities,
         known=known,
         stored=stored,
-        newest=np.where(newest.valid, newest.values, np.iinfo(np.int64).min),
         comparisons=(cut_off, *newest_event),
         raw=digests,
-        filled=stores.lake.table(manifest.table).document_of(manifest),
-        foreign=tuple(foreign_keys(stores, repository, view, entities.to_pylist(), int(stored.there.sum())))
-        if known == len(entities)
-        else (),
+        filled=state.promised,
+        foreign=(*state.foreign, *strangers.to_pylist()),
         witnesses=sample.num_rows,
         witnesses_differ=differ,
         feature_day=newest_day,
@@ -173,25 +164,20 @@ def measure_view(stores: Stores, repository: Repository, view: FeatureView) -> M
     )
 
 
-def _entities(
-    repository: Repository, view: FeatureView, trained: pa.Array, store: FeatureStore
-) -> tuple[pa.Array, int]:
+def _entities(view: FeatureView, trained: pa.Array, stored: pa.Array) -> tuple[pa.Array, int]:
     """All entities that either side knows, or the lowest hashes of them; and how many there are."""
     import pyarrow as pa
 
-    listed = pa.array(listed_entities(repository, view, store), trained.type)
-    both = aligned(pa.table({"k": listed}), pa.table({"k": trained})).keys
+    both = aligned(pa.table({"k": stored}), pa.table({"k": trained})).keys
     chosen = both.take(pa.array(lowest_hashes(both, view.parity.entities)))
-    found = chosen.column("k").combine_chunks()
-    if isinstance(found, pa.ChunkedArray):
-        found = pa.concat_arrays(found.chunks) if found.num_chunks else pa.array([], trained.type)
-    return found, both.num_rows
+    chunks = chosen.column("k").chunks
+    return pa.concat_arrays(chunks) if chunks else pa.array([], trained.type), both.num_rows
 
 
 def _at_cut_off(
     source: Source,
     view: FeatureView,
-    stored: StoredEvents,
+    stored: EntityEvents,
     place: Places,
     columns: Mapping[str, Column],
     moment: int,
@@ -202,7 +188,7 @@ def _at_cut_off(
     features = computable(view)
     who = np.arange(len(place))
     moments = np.full(len(place), moment)
-    served = window_values(source, view, stored.events, moments)
+    served = window_values(source, view, stored, moments)
     nobody = nobodys_values(features, len(place))
     trained = {f.name: _either(columns[f.name].take(place), nobody[f.name], place >= 0) for f in features}
     served = {name: served[name] for name in trained}
@@ -215,7 +201,7 @@ def _at_newest_event(
     view: FeatureView,
     join_keys: tuple[str, ...],
     entities: pa.Array,
-    stored: StoredEvents,
+    stored: EntityEvents,
     asked: pa.Table,
     outdated: npt.NDArray[np.bool_],
     witness: tuple[pa.Table, Mapping[str, list[Any]]],
@@ -230,7 +216,7 @@ def _at_newest_event(
     asked, who = asked.take(pa.array(np.flatnonzero(spot >= 0))), spot[spot >= 0]
     moments = column_of(asked.column(source.event_timestamp)).values
     own = own_rows(source, view, asked)
-    served = served_values(source, view, stored.events.take(who), moments, own, asked)
+    served = served_values(source, view, stored.take(who), moments, own, asked)
     sample, witnessed = witness
     differ = witnesses_differ(source, asked, served, sample, witnessed)
     if rows is None:

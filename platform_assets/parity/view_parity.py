@@ -63,7 +63,8 @@ def view_parity(
     try:
         verdict, reason, measured = _measured(stores, repository, view)
     except (PlatformError, OSError, pa.ArrowException) as error:
-        verdict, reason, measured = Verdict.UNKNOWN, str(error), {}
+        verdict, reason = Verdict.UNKNOWN, str(error)
+        measured = _not_served(stores, repository, view)
     if versions != view_parity_versions(stores, view):
         verdict, reason = Verdict.UNKNOWN, "the store was filled while parity was measured; measure again"
     if after:
@@ -82,6 +83,16 @@ def view_parity(
     )
 
 
+def _not_served(stores: Stores, repository: Repository, view: FeatureView) -> dict[str, Any]:
+    """Why nothing is served, as far as the manifest tells it, and what puts it right."""
+    from platform_assets.parity.refusals import refusal
+
+    try:
+        return refusal(stores, repository, view)
+    except (PlatformError, OSError):
+        return {}
+
+
 def shares(stores: Stores, view: FeatureView) -> list[float]:
     """Share of entities that differed, measurement after measurement, oldest first; NaN where unknown."""
     history = stores.evidence.history(KIND, online_table(view.lake_name))[-SHARES:]
@@ -91,9 +102,12 @@ def shares(stores: Stores, view: FeatureView) -> list[float]:
 def _measured(
     stores: Stores, repository: Repository, view: FeatureView
 ) -> tuple[Verdict, str, dict[str, Any]]:
+    from platform_assets.parity.causes import diagnose
+    from platform_assets.parity.repair import repair_plan
     from platform_assets.parity.view_measurement import measure_view
 
     found = measure_view(stores, repository, view)
+    causes = diagnose(stores, repository, found)
     differing = int(found.differing.sum())
     entities = len(found.entities)
     share = differing / entities if entities else 0.0
@@ -111,6 +125,8 @@ def _measured(
         "witnesses_differ": found.witnesses_differ,
         "day": found.feature_day,
         "features": rows,
+        "causes": [cause.row(found) for cause in causes],
+        "repair": [step.row() for step in repair_plan(stores, repository, found, causes)],
         "examples": [e for comparison in found.comparisons for e in _examples(found, comparison)],
     }
     whole = "" if found.known == entities else f" (a sample of {found.known} by key hash)"
