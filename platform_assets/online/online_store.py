@@ -196,11 +196,11 @@ def serve(
                 for events, moment, row, name in zip(rows, moments, own, names, strict=True)
             ]
     for feature in view.features:
-        _derive(source, view, feature, requests, served)
+        derive(source, view, feature, requests, served)
     return {feature.name: served[feature.name] for feature in view.features}
 
 
-def _derive(
+def derive(
     source: Source,
     view: FeatureView,
     feature: Feature,
@@ -214,7 +214,7 @@ def _derive(
         return
     others = {other.name: other for other in view.features_of(feature)}
     for other in others.values():
-        _derive(source, view, other, requests, served)
+        derive(source, view, other, requests, served)
 
     def operand(name: str) -> pa.Array:
         if name not in others:

@@ -112,5 +112,8 @@ def entity_events(source: Source, view: FeatureView, events: pa.Table) -> tuple[
         starts.astype(np.int64),
         events.column(TIMES).to_numpy(),
         events.column(KEYS).to_numpy(zero_copy_only=False) if KEYS in events.column_names else None,
-        {m.column: events.column(VALUE + m.column).to_numpy() for m in measures(source, view)},
+        {
+            m.column: events.column(VALUE + m.column).to_numpy(zero_copy_only=False)
+            for m in measures(source, view)
+        },
     )

@@ -180,7 +180,7 @@ def _null_or_default(source: Source, view: FeatureView, case: Suspects) -> Itera
     import numpy as np
 
     for measure in measures(source, view):
-        if not measure.nullable:
+        if not measure.nullable or measure.is_text:
             continue
         values = case.truth.values[measure.column]
         missing: int | float = MISSING if measure.exact else float("nan")
@@ -199,7 +199,7 @@ def _null_or_default(source: Source, view: FeatureView, case: Suspects) -> Itera
 def _float_width(source: Source, view: FeatureView, case: Suspects) -> Iterator[Hypothesis]:
     import numpy as np
 
-    floats = [m.column for m in measures(source, view) if not m.exact]
+    floats = [m.column for m in measures(source, view) if m.kind == "float64"]
     if floats:
         narrow = {n: case.truth.values[n].astype(np.float32).astype(np.float64) for n in floats}
         told = f"{', '.join(floats)} was kept in 32 bits"

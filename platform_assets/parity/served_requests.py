@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from platform_assets.declaration.feature_view import Feature, FeatureView
+from platform_assets.declaration.feature import ROW_FUNCTIONS, Feature
+from platform_assets.declaration.feature_view import FeatureView
 from platform_assets.declaration.source import Source
 from platform_assets.features.reach import DAY
 from platform_assets.online.online_state import measured, row_keys
+from platform_assets.online.online_store import derive
 from platform_assets.online.serving_windows import keeps_keys, measures, row_value
 from platform_assets.parity.differences import Column, column_of, compare
 from platform_assets.parity.entity_events import EntityEvents
@@ -28,7 +30,7 @@ def newest_requests(
     source: Source, view: FeatureView, join_keys: tuple[str, ...], paths: list[str]
 ) -> pa.Table:
     """The newest row of each entity in these raw files, with every column that the view reads."""
-    read = [f.column for f in view.features if f.column is not None]
+    read = [*view.columns_read, *(name for m in measures(source, view) for name in m.reads)]
     wanted = [*source.primary_key, *join_keys, source.event_timestamp, *read]
     return newest_rows(source, join_keys, paths, list(dict.fromkeys(wanted)))
 
@@ -40,7 +42,7 @@ def own_rows(source: Source, view: FeatureView, requests: pa.Table) -> OwnRows:
     keys = np.array(row_keys(source, requests) if keeps_keys(view) else [None] * requests.num_rows)
     if keys.dtype.kind != "i":
         keys = keys.astype(object)
-    values = {m.column: measured(requests.column(m.column), m).to_numpy() for m in measures(source, view)}
+    values = {m.column: measured(source, requests, m).to_numpy() for m in measures(source, view)}
     return OwnRows(keys, values)
 
 
@@ -54,11 +56,18 @@ def served_values(
 ) -> dict[str, Column]:
     """Every feature of requests that are rows: windows over the store's events, the rest from the row."""
     found = window_values(source, view, events, moments, own)
-    return found | {
+    found |= {
         feature.name: _of_row(feature, moments, requests)
         for feature in view.features
-        if not feature.is_window and feature.function in ("weekend", "hour_at_most", "value")
+        if feature.function in ROW_FUNCTIONS
     }
+    made = [feature for feature in view.features if feature.is_derived]
+    if made:
+        plain = {name: [column.at(n) for n in range(len(column))] for name, column in found.items()}
+        for feature in made:
+            derive(source, view, feature, requests, plain)
+        found |= {feature.name: column_of(plain[feature.name]) for feature in made}
+    return found
 
 
 def _of_row(feature: Feature, moments: Places, requests: pa.Table) -> Column:

@@ -27,7 +27,6 @@ from platform_assets.parity.key_alignment import aligned, lowest_hashes
 from platform_assets.parity.served_requests import newest_requests, own_rows, served_values, witnesses_differ
 from platform_assets.parity.stored_events import stored_entities, stored_events
 from platform_assets.parity.training_values import (
-    computable,
     entity_array,
     nobodys_values,
     trained_at_cut_off,
@@ -185,7 +184,7 @@ def _at_cut_off(
 ) -> Comparison:
     import numpy as np
 
-    features = computable(view)
+    features = view.windows
     who = np.arange(len(place))
     moments = np.full(len(place), moment)
     served = window_values(source, view, stored, moments)

@@ -8,12 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from platform_assets.declaration.duration import microseconds
-from platform_assets.declaration.feature_view import Feature, FeatureView
+from platform_assets.declaration.feature import COUNTS, Feature
+from platform_assets.declaration.feature_view import FeatureView
 from platform_assets.declaration.source import Source
-from platform_assets.online.serving_windows import MISSING, Measure, finish, keeps_keys, measures
+from platform_assets.online.serving_windows import (
+    MISSING,
+    MISSING_TEXT,
+    OWN_KEY,
+    Measure,
+    filter_name,
+    finish,
+    keeps_keys,
+    measures,
+)
 from platform_assets.parity.differences import Column, column_of
 from platform_assets.parity.entity_events import EntityEvents
 
@@ -23,7 +33,8 @@ if TYPE_CHECKING:
 
     Places = npt.NDArray[np.int64]
 
-AT_ONCE = ("count", "sum", "mean", "min", "max")
+AT_ONCE = ("count", "sum", "mean", "min", "max", "last", "time_since_last")
+"""Functions of many entities together; every other, and `last` beside an own row, goes one by one."""
 
 
 @dataclass(frozen=True)
@@ -46,30 +57,49 @@ def window_values(
     if own is not None and keeps_keys(view):
         others = _without(events, own)
         all_rows = _with(others, moments, own)
-    frames: dict[tuple[int, int, bool], tuple[Places, Places]] = {}
+    sides = {True: all_rows, False: others}
+    passing: dict[tuple[str | None, bool], EntityEvents] = {}
+    frames: dict[tuple[str | None, bool, int, int], tuple[Places, Places]] = {}
     by_column = {m.column: m for m in measures(source, view)}
     found = {}
     for feature in view.windows:
         assert feature.window is not None
-        with_own = not feature.delay and feature.include_current_row
-        among = all_rows if with_own else others
-        if not _at_once(feature):
+        with_own = not feature.delay and not feature.leaves_out_own_row
+        if feature.function not in AT_ONCE or (feature.function == "last" and with_own and own is not None):
             found[feature.name] = _one_by_one(source, feature, others, moments, own if with_own else None)
             continue
+        among = passing.get((feature.where, with_own))
+        if among is None:
+            among = passing[feature.where, with_own] = _passing(feature, sides[with_own])
         delay, width = microseconds(feature.delay), microseconds(feature.window)
-        frame = frames.get((delay, width, with_own))
+        frame = frames.get((feature.where, with_own, delay, width))
         if frame is None:
-            frame = frames[delay, width, with_own] = (
-                _after(among, moments - delay - width),
-                _after(among, moments - delay),
-            )
+            frame = (_after(among, moments - delay - width), _after(among, moments - delay))
+            frames[feature.where, with_own, delay, width] = frame
+        if feature.function == "time_since_last":
+            found[feature.name] = _seconds_since(feature, among, *frame, moments)
+            continue
         measure = by_column.get(feature.column) if feature.column is not None else None
         found[feature.name] = _aggregate(feature, among, *frame, measure)
     return found
 
 
-def _at_once(feature: Feature) -> bool:
-    return feature.function in AT_ONCE and getattr(feature, "where", None) is None
+def _passing(feature: Feature, events: EntityEvents) -> EntityEvents:
+    """The events that the feature's condition lets through."""
+    if feature.where is None:
+        return events
+    return events.where(events.values[filter_name(feature.where)] != 0)
+
+
+def _seconds_since(
+    feature: Feature, events: EntityEvents, low: Places, high: Places, moments: Places
+) -> Column:
+    import numpy as np
+
+    some = high > low
+    result = np.zeros(len(low))
+    result[some] = (moments[some] - events.times[high[some] - 1]) / 1_000_000
+    return _or_empty(feature, result, some)
 
 
 def _after(events: EntityEvents, moments: Places) -> Places:
@@ -97,14 +127,16 @@ def _aggregate(
         return _or_empty(feature, high - low, high > low)
     values = events.values[measure.column]
     if measure.nullable:
-        there = values != MISSING if measure.exact else ~np.isnan(values)
+        there = _present(values, measure)
         before = np.concatenate([[0], np.cumsum(there)])
         values, low, high = values[there], before[low], before[high]
     some = high > low
     if feature.function == "count":
         return _or_empty(feature, high - low, some)
     first, last = low[some], high[some]
-    if feature.function in ("min", "max"):
+    if feature.function == "last":
+        reduced = values[last - 1]
+    elif feature.function in ("min", "max"):
         reduced = _reduced(np.minimum if feature.function == "min" else np.maximum, values, first, last)
     elif measure.exact:
         totals = np.concatenate([[0], np.cumsum(values)])  # whole numbers: a difference of totals is exact
@@ -115,6 +147,14 @@ def _aggregate(
     result = np.zeros(len(low))
     result[some] = reduced / number
     return _or_empty(feature, result, some)
+
+
+def _present(values: np.ndarray, measure: Measure) -> npt.NDArray[np.bool_]:
+    import numpy as np
+
+    if measure.is_text:
+        return np.asarray(values != MISSING_TEXT, dtype=bool)
+    return np.asarray(values != MISSING if measure.exact else ~np.isnan(values), dtype=bool)
 
 
 def _reduced(function: np.ufunc, values: np.ndarray, low: Places, high: Places) -> np.ndarray:
@@ -131,7 +171,7 @@ def _or_empty(feature: Feature, values: np.ndarray, some: np.ndarray) -> Column:
     """Values of windows that hold any, else what the declaration says of an empty one."""
     import numpy as np
 
-    empty = feature.empty if feature.function != "count" else int(feature.empty or 0)
+    empty = int(feature.empty or 0) if feature.function in COUNTS else feature.empty
     if empty is None:
         return Column(values, some)
     return Column(np.where(some, values, empty).astype(values.dtype), np.ones(len(values), dtype=bool))
@@ -148,8 +188,8 @@ def _one_by_one(
     )
 
 
-def _row(own: OwnRows, place: int) -> dict[str, int | float]:
-    return {name: values[place].item() for name, values in own.values.items()}
+def _row(own: OwnRows, place: int) -> dict[str, Any]:
+    return {name: values[place] for name, values in own.values.items()} | {OWN_KEY: own.keys[place]}
 
 
 def _without(events: EntityEvents, own: OwnRows) -> EntityEvents:
