@@ -12,11 +12,10 @@ from typing import Any, TypeVar
 from pydantic import Field
 
 from platform_assets.declaration.declared import Declared
-from platform_assets.declaration.expression import names_in
-from platform_assets.declaration.expression_types import KIND_OF_TYPE, Kind, check_condition, kind_of
-from platform_assets.declaration.feature_view import AnyEntity, Entity, Feature, FeatureView, JointEntity
+from platform_assets.declaration.feature_view import AnyEntity, Entity, FeatureView, JointEntity
 from platform_assets.declaration.product import Product
 from platform_assets.declaration.source import Source
+from platform_assets.declaration.view_check import check_features
 from platform_assets.declaration.yaml_document import Document
 from platform_assets.declaration.yaml_reader import read_located
 from platform_assets.errors import DeclarationError, UnknownName
@@ -262,33 +261,4 @@ def _check_view(repository: Repository, view: FeatureView) -> None:
             raise UnknownName.among(
                 f"column for the join key of entity {name!r} called", key, source.column_names
             ).at("entity")
-    kinds = {column.name: KIND_OF_TYPE[column.type] for column in source.columns}
-    for number, feature in enumerate(view.features):
-        if feature.column is not None and feature.column not in source.column_names:
-            raise UnknownName.among(
-                f"column for feature {feature.name!r} called", feature.column, source.column_names
-            ).at("features", number, "column")
-        _check_expressions(view, feature, kinds, ("features", number))
-
-
-def _check_expressions(
-    view: FeatureView, feature: Feature, columns: Mapping[str, Kind], place: tuple[str | int, ...]
-) -> None:
-    """Raise DeclarationError unless what a feature says about rows makes sense over the columns there are."""
-    features = {other.name: KIND_OF_TYPE[other.type] for other in view.features}
-    for field_name, node, kinds in (
-        ("where", feature.condition, columns),
-        ("expression", feature.formula if feature.expression else None, {**columns, **features}),
-    ):
-        if node is None:
-            continue
-        try:
-            for name in names_in(node) if field_name == "expression" else ():
-                if name in columns and name in features:
-                    raise DeclarationError(
-                        f"{name!r} is a column and a feature; give the feature another name"
-                    )
-            (check_condition if field_name == "where" else kind_of)(node, kinds)
-        except DeclarationError as error:
-            told = f"feature {feature.name!r}: {field_name}: {error}"
-            raise type(error)(told).at(*place, field_name) from None
+    check_features(view, source)

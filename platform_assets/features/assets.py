@@ -5,7 +5,7 @@ import time
 import dagster as dg
 
 from platform_assets import asset_keys, events, vocabulary
-from platform_assets.declaration.feature_view import FeatureView
+from platform_assets.declaration.feature_view import Feature, FeatureView
 from platform_assets.declaration.repository import Repository
 from platform_assets.resources import PlatformResource
 
@@ -30,13 +30,19 @@ def _lineage(repository: Repository, view: FeatureView) -> dg.TableColumnLineage
         name: [(raw, name)] for name in (*source.primary_key, *join_keys, source.event_timestamp)
     }
     for feature in view.features:
+        behind = [feature, *_behind(view, feature)]
         names = [source.event_timestamp]
-        if feature.is_window:
+        if any(other.is_window for other in behind):
             names += join_keys
-        if feature.column is not None:
-            names.append(feature.column)
-        deps[feature.name] = [(raw, name) for name in names]
+        names += view.columns_of(feature)
+        deps[feature.name] = [(raw, name) for name in dict.fromkeys(names)]
     return events.column_lineage(deps)
+
+
+def _behind(view: FeatureView, feature: Feature) -> list[Feature]:
+    """Every feature that one is computed from, directly or through others."""
+    direct = view.features_of(feature)
+    return [*direct, *(further for other in direct for further in _behind(view, other))]
 
 
 def feature_view_asset(repository: Repository, view: FeatureView) -> dg.AssetsDefinition:

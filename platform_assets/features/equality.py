@@ -197,8 +197,13 @@ def _raw_rows(
     days = sorted(raw_days(oldest, view, start=source.start) & digests.keys())
     if not days:
         raise NotMeasuredError("the training set names no raw day among its inputs")
-    read = [f.column for f in view.features if f.column is not None]
-    wanted = [*source.primary_key, *entity.join_keys, source.event_timestamp, AVAILABLE_AT, *read]
+    wanted = [
+        *source.primary_key,
+        *entity.join_keys,
+        source.event_timestamp,
+        AVAILABLE_AT,
+        *view.columns_read,
+    ]
     columns = list(dict.fromkeys(wanted))
     parts = [_rows_of(table.path(table.version(day, digests[day])), columns, entity, keys) for day in days]
     return pa.concat_tables(parts)

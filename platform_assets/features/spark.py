@@ -51,11 +51,7 @@ def compute_features_on_spark(
     raw_paths: Sequence[str],
     days: Iterable[str],
 ) -> pa.Table:
-    """What `compute_features` returns, computed by Spark; timestamps as UTC microseconds without zone.
-
-    Raises DeclarationError for a smallest or largest value without the current row, which Spark's
-    windows cannot express.
-    """
+    """What `compute_features` returns, computed by Spark; timestamps as UTC microseconds without zone."""
     import pyarrow as pa
 
     session.read.parquet(*raw_paths).createOrReplaceTempView("raw_rows_in")

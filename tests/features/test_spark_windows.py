@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import function_world
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -16,10 +17,8 @@ import pytest
 from platform_assets.declaration.feature_view import Entity, Feature, FeatureView
 from platform_assets.declaration.repository import read_repository
 from platform_assets.declaration.source import Column, Source
-from platform_assets.errors import DeclarationError
 from platform_assets.features.compute import compute_features
 from platform_assets.features.spark import compute_features_on_spark, local_spark
-from platform_assets.features.window_sql import view_sql
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -148,7 +147,40 @@ def test_nulls_ties_and_the_current_row_left_out(session: SparkSession, tmp_path
     assert len(on_spark["id"]) == n
 
 
-def test_says_what_spark_cannot_do() -> None:
-    view = odd_view({"function": "max", "column": "free", "include_current_row": False})
-    with pytest.raises(DeclarationError, match="Spark cannot take the current row out of a max"):
-        view_sql(ODD, WHO, view, relation="x", dialect="spark")
+@pytest.fixture(scope="module", params=["who", ["who", "place"]], ids=["one entity", "a pair"])
+def both_engines(request: Any, session: SparkSession, tmp_path_factory: Any) -> Any:
+    """Every function in every window, and expressions over them, on both engines."""
+    rows = function_world.random_rows()
+    pq.write_table(rows, path := tmp_path_factory.mktemp("functions") / "raw.parquet")
+    view = function_world.view_of(*FUNCTIONS.values(), *function_world.DERIVED, entity=request.param)
+    entity = function_world.repository_of(view).entity_of(view)
+    days = ["2020-01-06", "2020-01-07", "2020-01-08", "2020-01-09"]
+    key = [("till", "ascending"), ("slip", "ascending")]
+    source = function_world.SOURCE
+    return (
+        view,
+        compute_features_on_spark(session, source, entity, view, [str(path)], days).sort_by(key),
+        compute_features(source, entity, view, [str(path)], days).sort_by(key),
+    )
+
+
+FUNCTIONS = function_world.features()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name",
+    [*(f"f{number}" for number in range(len(FUNCTIONS))), *(told["name"] for told in function_world.DERIVED)],
+    ids=[*FUNCTIONS, *(told["name"] for told in function_world.DERIVED)],
+)
+def test_every_function_in_every_window(both_engines: Any, name: str) -> None:
+    view, on_spark, on_duckdb = both_engines
+    feature = view.feature(name)
+    got, want = on_spark.column(name), on_duckdb.column(name)
+    assert got.type == want.type
+    assert got.is_null().equals(want.is_null())
+    if feature.column == "free" and feature.function in ("sum", "mean", "stddev"):
+        close = np.isclose(got.drop_null(), want.drop_null(), rtol=1e-12, atol=1e-12)
+        assert close.all()
+    else:
+        assert got.equals(want)

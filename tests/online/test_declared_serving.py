@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
-from function_world import SOURCE, features, random_rows, repository_of, table_of, view_of
+from function_world import DERIVED, SOURCE, features, random_rows, repository_of, table_of, view_of
 
 from platform_assets.declaration.feature_view import FeatureView
 from platform_assets.features.compute import compute_features
@@ -20,13 +20,6 @@ from platform_assets.vocabulary import raw_table
 
 TABLE = features()
 NAMES = [f"f{number}" for number in range(len(TABLE))]
-DERIVED: list[dict[str, Any]] = [
-    {"name": "spread", "function": "ratio", "numerator": "f0", "denominator": "f1", "empty": -1},
-    {"name": "unusual", "function": "expression", "expression": "(cents - mean_2d) / dev_2d"},
-    {"name": "high", "function": "expression", "expression": "cents > mean_2d and kind in ('a', 'it''s')"},
-    {"name": "mean_2d", "function": "mean", "column": "cents", "window": "2d"},
-    {"name": "dev_2d", "function": "stddev", "column": "cents", "window": "2d"},
-]
 DAYS = ("2020-01-06", "2020-01-07", "2020-01-08", "2020-01-09")
 ROWS = random_rows()
 

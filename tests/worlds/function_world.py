@@ -78,6 +78,16 @@ WINDOWS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
+DERIVED: list[dict[str, Any]] = [
+    {"name": "spread", "function": "ratio", "numerator": "f0", "denominator": "f1", "empty": -1},
+    {"name": "unusual", "function": "expression", "expression": "(cents - mean_2d) / dev_2d"},
+    {"name": "high", "function": "expression", "expression": "cents > mean_2d and kind in ('a', 'it''s')"},
+    {"name": "mean_2d", "function": "mean", "column": "cents", "window": "2d"},
+    {"name": "dev_2d", "function": "stddev", "column": "cents", "window": "2d"},
+]
+"""Features made of others; f0 and f1 are the first two beside them."""
+
+
 def features() -> dict[str, dict[str, Any]]:
     """Each function in each window, by what a test is called."""
     found = {}
