@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from platform_assets.components.location import code_location
     from platform_assets.components.model_product import ModelProduct, product_definitions, read_product
     from platform_assets.declaration.compute import Compute
+    from platform_assets.declaration.entity import Entity
     from platform_assets.declaration.estimator import Estimator
-    from platform_assets.declaration.feature_view import Entity, Feature, FeatureView
+    from platform_assets.declaration.feature import Feature
+    from platform_assets.declaration.feature_view import FeatureView
     from platform_assets.declaration.gate import (
         ContractHolds,
         FeatureEquality,
@@ -59,7 +61,9 @@ _MODULES = {
     "components.model_product": ("ModelProduct", "product_definitions", "read_product"),
     "declaration.compute": ("Compute",),
     "declaration.estimator": ("Estimator",),
-    "declaration.feature_view": ("Entity", "Feature", "FeatureView"),
+    "declaration.entity": ("Entity",),
+    "declaration.feature": ("Feature",),
+    "declaration.feature_view": ("FeatureView",),
     "declaration.gate": (
         "ContractHolds",
         "FeatureEquality",

@@ -24,7 +24,8 @@ BEYOND_A_SCHEMA = (
     "unknown column", "unknown join", "input twice", "view and its feature", "label as input", "floor on",
     "gate is missing", "bad cron", "cron of six", "bad time zone", "module", "class", "LightGBM", "parameter",
     "compute of no", "bad memory", "key twice", "template", "no window", "no column", "two ", "primary key",
-    "moment", "day that", "contract", "empty", "text for a day",
+    "moment", "day that", "contract", "empty", "text for a day", "condition", "text compared", "SQL in",
+    "standard deviation", "distinct", "time since", "ratio", "expression",
 )  # fmt: skip
 
 
