@@ -105,5 +105,5 @@ def test_a_declaration_in_python_gives_the_same_graph(finished: Clinic, definiti
     made = product_definitions(written, finished.defs)
     ours, theirs = ({spec.key: spec for a in d.assets or () for spec in a.specs} for d in (made, definitions))
     assert ours == theirs
-    assert len(ours) == 8 + 7  # the product's own; raw, two views, their online stores and parity
+    assert len(ours) == 9 + 7  # the product's own; raw, two views, their online stores and parity
     assert written.training_version == product.training_version
