@@ -20,6 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         feast_snapshot,
         garbage,
         lineage,
+        parity,
         plan,
         registry,
         reproduction,
@@ -46,6 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         garbage,
         registry,
         feast_snapshot,
+        parity,
     ):
         module.add_parser(commands)
     chosen = parser.parse_args(arguments)

@@ -293,6 +293,8 @@ def _hindsight_is_measured(stores: Stores, product: Product, rows: Manifest, run
 
 
 def _observe_promotion(stores: Stores, repository: Repository, product: Product) -> list[Work]:
+    from platform_assets.parity.view_parity import view_parity_history
+    from platform_assets.parity.view_verdicts import evidence_names
     from platform_assets.registry.model_versions import candidate_manifest
 
     newest = candidate_manifest(stores, product)
@@ -307,12 +309,19 @@ def _observe_promotion(stores: Stores, repository: Repository, product: Product)
         if view.online
         and (manifest := stores.lake.table(vocabulary.online_table(view.lake_name)).manifest("current"))
     }
-    measured = parity is not None and all(parity.versions.get(k) == v for k, v in online.items())
+    bound_to = online | evidence_names(
+        {
+            view.name: view_parity_history(stores, view)[-1:]
+            for view in repository.views_of(product)
+            if view.online
+        }
+    )
+    measured = parity is not None and all(parity.versions.get(k) == v for k, v in bound_to.items())
     decided = _is_decided(stores, product, version, parity)
     works = []
     answers = [e.sequence for e in stores.ledger.entries() if e.kind in ("waiver", "approval")]
     mark = fingerprint_of(
-        [newest.digest, newest.sequence, online, parity.id if parity else "", answers[-1:] or [0]]
+        [newest.digest, newest.sequence, bound_to, parity.id if parity else "", answers[-1:] or [0]]
     )
     if not measured:
         works.append(

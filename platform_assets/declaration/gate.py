@@ -87,7 +87,12 @@ class Parity(Waivable):
     kind: Literal["parity"]
     requests: int = Field(default=500, ge=1, description="Requests in the key-hash sample, about.")
     tolerance: float = Field(default=1e-9, ge=0)
-    at_most: float = Field(default=0.0, ge=0, le=1, description="Share of requests that may differ.")
+    at_most: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="Share of requests, and of a view's entities, that may differ.",
+    )
 
     @property
     def key(self) -> str:

@@ -8,7 +8,7 @@ For people, it also tells what two common shortcuts would have served to the sam
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,12 +18,14 @@ from platform_assets.declaration.product import Product
 from platform_assets.declaration.repository import Repository
 from platform_assets.declaration.source import Source
 from platform_assets.errors import Blocked, PlatformError
-from platform_assets.evidence.evidence import Evidence, Verdict
+from platform_assets.evidence.evidence import Evidence, Verdict, worst
 from platform_assets.features.compute import expected_inputs
 from platform_assets.lake.digest import document_digest
 from platform_assets.online.online_events import PARTITION
 from platform_assets.online.online_store import online_inputs, serve
 from platform_assets.parity.serving_shortcuts import shortcuts_of
+from platform_assets.parity.view_parity import newest_view_parity, view_parity, view_parity_history
+from platform_assets.parity.view_verdicts import evidence_names, judged
 from platform_assets.stores import Stores
 from platform_assets.vocabulary import feature_table, online_table, product_table, raw_table
 
@@ -62,7 +64,8 @@ class _Tally:
 
 
 def parity_versions(stores: Stores, repository: Repository, product: Product) -> dict[str, str]:
-    """What parity evidence must be bound to now: the views' versions and each online state's digest."""
+    """What parity evidence must be bound to now: the views' versions, each online state's digest, and the
+    newest evidence of each view's own parity."""
     views = repository.views_of(product)
     versions = {"views": document_digest({view.name: view.code_version for view in views})}
     for view in views:
@@ -71,24 +74,38 @@ def parity_versions(stores: Stores, repository: Repository, product: Product) ->
         manifest = stores.lake.table(online_table(view.lake_name)).manifest(PARTITION)
         if manifest is not None:
             versions[f"online:{view.name}"] = manifest.digest
-    return versions
+    return versions | evidence_names(
+        {view.name: view_parity_history(stores, view)[-1:] for view in views if view.online}
+    )
 
 
 def parity_report(stores: Stores, repository: Repository, product: Product, *, run_id: str = "") -> Evidence:
     """Compare served with training values on a sample, and record the evidence.
 
-    PASSED when at most the gate's share of requests differs in any feature, FAILED when more do,
+    PASSED when at most the gate's share of requests differs in any feature and each view's own parity
+    holds, FAILED when more do,
     UNKNOWN when it could not be measured: nothing materialized, or not from the present raw days;
     feature days missing or stale; a store that cannot be read; an empty sample.
     """
     import pyarrow as pa
 
     gate = next(gate for gate in product.gates if isinstance(gate, Parity))
+    by_view = {
+        view.name: newest_view_parity(stores, view) or view_parity(stores, repository, view, run_id=run_id)
+        for view in repository.views_of(product)
+        if view.online
+    }
     versions = parity_versions(stores, repository, product)
     try:
         verdict, reason, measured = _measure(stores, repository, product, gate)
     except (PlatformError, OSError, pa.ArrowException) as error:
         verdict, reason, measured = Verdict.UNKNOWN, str(error), {}
+    if verdict is Verdict.PASSED:
+        verdict, reason = _with_views(gate, by_view, reason)
+        measured["views"] = [
+            {"view": name, "evidence": found.id, "verdict": str(found.verdict), "reason": found.reason}
+            for name, found in by_view.items()
+        ]
     if versions != parity_versions(stores, repository, product):
         verdict, reason = (
             Verdict.UNKNOWN,
@@ -106,6 +123,16 @@ def parity_report(stores: Stores, repository: Repository, product: Product, *, r
             run_id=run_id,
         )
     )
+
+
+def _with_views(gate: Parity, by_view: Mapping[str, Evidence], reason: str) -> tuple[Verdict, str]:
+    """The sample passed; whether the parity of every view does by the same gate."""
+    verdicts = {name: judged(found, gate) for name, found in by_view.items()}
+    verdict = worst([Verdict.PASSED, *(of_view for of_view, _ in verdicts.values())])
+    if verdict is Verdict.PASSED:
+        return verdict, reason
+    told = "; ".join(f"{name}: {why}" for name, (of_view, why) in verdicts.items() if of_view is verdict)
+    return verdict, f"the sample passed, the parity of view {told}"
 
 
 def _measure(

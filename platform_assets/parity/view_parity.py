@@ -35,6 +35,11 @@ def view_parity_versions(stores: Stores, view: FeatureView) -> dict[str, str]:
     return versions
 
 
+def view_parity_history(stores: Stores, view: FeatureView) -> list[Evidence]:
+    """All that was measured of a view's parity, oldest first."""
+    return stores.evidence.history(KIND, online_table(view.lake_name))
+
+
 def view_limits(view: FeatureView) -> dict[str, Any]:
     """The limits a view's parity is measured by, as its declaration says."""
     return view.parity.model_dump(mode="json", exclude={"severity"})
@@ -57,12 +62,13 @@ def view_parity(
     the store's content; UNKNOWN when it could not be measured or something stands against a pass: a state
     or a feature day that is stale. `after` names the evidence whose repair this measures.
     """
+    import duckdb
     import pyarrow as pa
 
     versions = view_parity_versions(stores, view)
     try:
         verdict, reason, measured = _measured(stores, repository, view)
-    except (PlatformError, OSError, pa.ArrowException) as error:
+    except (PlatformError, OSError, pa.ArrowException, duckdb.Error) as error:
         verdict, reason = Verdict.UNKNOWN, str(error)
         measured = _not_served(stores, repository, view)
     if versions != view_parity_versions(stores, view):
@@ -95,7 +101,7 @@ def _not_served(stores: Stores, repository: Repository, view: FeatureView) -> di
 
 def shares(stores: Stores, view: FeatureView) -> list[float]:
     """Share of entities that differed, measurement after measurement, oldest first; NaN where unknown."""
-    history = stores.evidence.history(KIND, online_table(view.lake_name))[-SHARES:]
+    history = view_parity_history(stores, view)[-SHARES:]
     return [float(found.measured.get("share", float("nan"))) for found in history]
 
 

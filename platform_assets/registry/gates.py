@@ -19,6 +19,7 @@ from platform_assets.declaration.gate import (
 )
 from platform_assets.evidence.evidence import Evidence, Verdict, worst
 from platform_assets.lake.digest import digest_of_digests, document_digest
+from platform_assets.parity.view_verdicts import evidence_names, judged
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,8 @@ class Findings:
     """All that the gates look at: histories of evidence, oldest first, and what is current now.
 
     `contract` and `waived` are by raw day; `online` maps each online view of the product to the
-    digest its store was last filled with, None when it never was.
+    digest its store was last filled with, None when it never was; `view_parity` to the history of that
+    view's own parity, and `view_versions` to what it must be bound to now.
     """
 
     evaluation: Sequence[Evidence] = ()
@@ -92,6 +94,8 @@ class Findings:
     waived: Mapping[str, str] = field(default_factory=dict)
     contract_version: str = ""
     online: Mapping[str, str | None] = field(default_factory=dict)
+    view_parity: Mapping[str, Sequence[Evidence]] = field(default_factory=dict)
+    view_versions: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     comparison: Comparison | None = None
 
 
@@ -223,7 +227,27 @@ def _parity(gate: Parity, candidate: Candidate, findings: Findings) -> GateDecis
         return GateDecision(gate.key, Verdict.UNKNOWN, reason)
     versions = {"views": candidate.views_digest}
     versions |= {f"online:{view}": digest for view, digest in findings.online.items() if digest}
-    return _measured(gate, gate.key, findings.parity[-1:], versions)
+    versions |= evidence_names({view: findings.view_parity.get(view, ()) for view in findings.online})
+    by_request = _measured(gate, gate.key, findings.parity[-1:], versions)
+    if by_request.verdict is not Verdict.PASSED:
+        return by_request
+    verdicts = {view: _view_parity(gate, view, candidate, findings) for view in findings.online}
+    worst_of_views = worst([Verdict.PASSED, *(verdict for verdict, _ in verdicts.values())])
+    if worst_of_views is Verdict.PASSED:
+        return by_request
+    told = "; ".join(f"{v}: {why}" for v, (verdict, why) in verdicts.items() if verdict is worst_of_views)
+    return GateDecision(
+        gate.key, worst_of_views, f"parity of view {told}", evidence_id=by_request.evidence_id
+    )
+
+
+def _view_parity(gate: Parity, view: str, candidate: Candidate, findings: Findings) -> tuple[Verdict, str]:
+    """The view's newest parity, bound to the candidate's version of it and to its present store."""
+    wanted = {**findings.view_versions.get(view, {}), "view": candidate.views.get(view, "absent")}
+    found = bound(findings.view_parity.get(view, ())[-1:], wanted)
+    if isinstance(found, str):
+        return Verdict.UNKNOWN, f"{found}; materialize features/parity_{view}"
+    return judged(found, gate)
 
 
 def _not_worse(gate: NotWorseThanChampion, _: Candidate, findings: Findings) -> GateDecision:

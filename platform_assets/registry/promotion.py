@@ -14,6 +14,7 @@ from platform_assets.errors import PromotionRefused
 from platform_assets.evidence.evidence import Evidence, Verdict
 from platform_assets.evidence.ledger import Entry
 from platform_assets.evidence.waiver import waiver_for
+from platform_assets.parity.view_parity import view_parity_history, view_parity_versions
 from platform_assets.registry.alias_move import (
     FOREIGN,
     Alias,
@@ -235,10 +236,9 @@ def _findings(
         and evidence.verdict is not Verdict.PASSED
         and waiver_for(stores.ledger, evidence, owners=source.owners) is not None
     }
+    served = [view for view in repository.views_of(product) if view.online]
     online = {
-        view.name: stores.lake.table(online_table(view.lake_name)).manifest("current")
-        for view in repository.views_of(product)
-        if view.online
+        view.name: stores.lake.table(online_table(view.lake_name)).manifest("current") for view in served
     }
     return Findings(
         evaluation=history("evaluation", "evaluation_report"),
@@ -249,6 +249,8 @@ def _findings(
         waived=waived,
         contract_version=contract_version(source, suite_path),
         online={view: manifest.digest if manifest else None for view, manifest in online.items()},
+        view_parity={v.name: view_parity_history(stores, v) for v in served},
+        view_versions={v.name: view_parity_versions(stores, v) for v in served},
         comparison=comparison,
     )
 

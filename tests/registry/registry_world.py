@@ -228,6 +228,7 @@ class World:
 
     def evidence(self) -> dict[str, Evidence]:
         """Green evidence on the exact present versions, by kind (contract by day)."""
+        from platform_assets.parity.view_parity import view_parity_versions
         from platform_assets.raw.contract import contract_version
 
         rows, run = (
@@ -237,6 +238,10 @@ class World:
         views = document_digest(self.views)
         online = self.stores.lake.table(online_table("spending")).write_document(
             "current", {"filled": self.views["spending"]}, code_version="1", inputs={}, cause="test"
+        )
+        view = self.repository.feature_view("spending")
+        of_view = Evidence(
+            "parity", online.table, Verdict.PASSED, "PASSED by test", view_parity_versions(self.stores, view)
         )
         suite = contract_version(self.repository.source("payments"), self.suite_path)
         named = {
@@ -250,15 +255,16 @@ class World:
             "parity": (
                 product_table(self.product.name, "parity_report"),
                 "",
-                {"views": views, "online:spending": online.digest},
+                {"views": views, "online:spending": online.digest, "parity:spending": of_view.id},
             ),
+            "view parity": (of_view.subject, "", of_view.versions),
         }
         for day, digest in self.stores.lake.table(raw_table("payments")).digests(DAYS[:5]).items():
             named[f"contract:{day}"] = (raw_table("payments"), day, {"raw": digest, "contract": suite})
         measured = {"evaluation": {"roc_auc": 0.9, "average_precision": 0.8}}
         return {
             kind: Evidence(
-                kind.split(":")[0],
+                kind.split(":")[0].removeprefix("view "),
                 subject,
                 Verdict.PASSED,
                 "green",

@@ -14,11 +14,16 @@ CANDIDATE = Candidate("2", "model", "rows", VIEWS, {"2024-01-01": "raw1", "2024-
 VIEWS_DIGEST = document_digest(VIEWS)
 GATES = declared_product().gates
 
+VIEW_VERSIONS = {"view": "v1", "online": "online", "features": "day"}
+VIEW_PARITY = Evidence(
+    "parity", "online/spending", Verdict.PASSED, "r", VIEW_VERSIONS, measured={"share": 0.0}
+)
+
 RIGHT = {
     "evaluation": {"training_set": "rows", "model": "model"},
     "feature_equality": {"training_set": "rows", "views": VIEWS_DIGEST},
     "leakage": {"training_set": "rows", "views": VIEWS_DIGEST},
-    "parity": {"views": VIEWS_DIGEST, "online:spending": "online"},
+    "parity": {"views": VIEWS_DIGEST, "online:spending": "online", "parity:spending": VIEW_PARITY.id},
     "2024-01-01": {"raw": "raw1", "contract": "suite"},
     "2024-01-02": {"raw": "raw2", "contract": "suite"},
 }
@@ -64,6 +69,8 @@ findings = st.builds(
     contract=st.fixed_dictionaries({day: histories(day) for day in CANDIDATE.raw}),
     contract_version=st.sampled_from(["suite", "suite", "suite", "other"]),
     online=st.sampled_from([{"spending": "online"}, {"spending": "online"}, {"spending": None}]),
+    view_parity=st.just({"spending": [VIEW_PARITY]}),
+    view_versions=st.just({"spending": VIEW_VERSIONS}),
     comparison=comparisons,
 )
 
@@ -115,6 +122,8 @@ def green(**changed) -> Findings:
             "contract": {day: [evidence(day)] for day in CANDIDATE.raw},
             "contract_version": "suite",
             "online": {"spending": "online"},
+            "view_parity": {"spending": [VIEW_PARITY]},
+            "view_versions": {"spending": VIEW_VERSIONS},
             "comparison": Comparison(champion=None),
             **changed,
         }
@@ -173,6 +182,43 @@ def test_floor(value, verdict):
 def test_parity_counts_only_as_measured_last():
     f = green(parity=[evidence("parity"), evidence("parity", **{"online:spending": "later"})])
     assert decision("parity", f).verdict is Verdict.UNKNOWN
+
+
+def view_parity(verdict=Verdict.PASSED, share=0.0, limits=None, **changed):
+    """Findings in which all is green but the view's own parity is this."""
+    found = Evidence(
+        "parity", "online/spending", verdict, "of the view", {**VIEW_VERSIONS, **changed},
+        measured={"share": share}, limits=limits or {},
+    )  # fmt: skip
+    sample = evidence("parity", **{"parity:spending": found.id})
+    return green(parity=[sample], view_parity={"spending": [found]})
+
+
+@pytest.mark.parametrize(
+    ("found", "verdict", "told"),
+    [
+        pytest.param(view_parity(), Verdict.PASSED, "r", id="passed"),
+        pytest.param(view_parity(Verdict.FAILED, 0.2), Verdict.FAILED, "of the view", id="failed"),
+        pytest.param(view_parity(Verdict.UNKNOWN), Verdict.UNKNOWN, "of the view", id="unknown"),
+        pytest.param(view_parity(share=0.2), Verdict.FAILED, "of the view", id="laxer view"),
+        pytest.param(view_parity(share=float("nan")), Verdict.UNKNOWN, "nan", id="no share"),
+        pytest.param(
+            view_parity(limits={"tolerance": 0.1}), Verdict.UNKNOWN, "tolerance 0.1", id="laxer tolerance"
+        ),
+        pytest.param(view_parity(online="older"), Verdict.UNKNOWN, "online is older", id="other store"),
+        pytest.param(view_parity(view="v0"), Verdict.UNKNOWN, "view is v0", id="other version"),
+        pytest.param(view_parity(features="older"), Verdict.UNKNOWN, "features is older", id="other rows"),
+        pytest.param(green(view_parity={}), Verdict.UNKNOWN, "parity:spending", id="none"),
+        pytest.param(
+            green(parity=[evidence("parity", **{"parity:spending": "none"})], view_parity={}),
+            Verdict.UNKNOWN, "no evidence was recorded; materialize features/parity_spending", id="never measured",
+        ),
+    ],
+)  # fmt: skip
+def test_no_parity_of_every_view_no_promotion(found, verdict, told):
+    decided = decision("parity", found)
+    assert decided.verdict is verdict
+    assert told in decided.reason
 
 
 def test_waiver_covers_the_evidence_it_names_and_no_other():
