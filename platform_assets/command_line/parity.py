@@ -19,9 +19,7 @@ def add_parser(commands: Any) -> None:
     """Add the subcommand."""
     parser = commands.add_parser("parity", help="served values against trained ones, causes and repair")
     parser.add_argument("--product", default=None)
-    parser.add_argument(
-        "--view", default=None, help="a feature view; default: all served online"
-    )
+    parser.add_argument("--view", default=None, help="a feature view; default: all served online")
     parser.add_argument("--repair", action="store_true", help="carry out the plan, and measure again")
     parser.set_defaults(function=measure)
 
