@@ -34,8 +34,11 @@ def product_key(product: Product | str, noun: str) -> dg.AssetKey:
 
 
 def feast_key(project: str, noun: str, name: str = "") -> dg.AssetKey:
-    """One part of a Feast user's repository: registry, sources, views, online, parity, training_sets."""
-    return dg.AssetKey([project, noun, *([name] if name else [])])
+    """One part of a Feast user's repository: registry, or a noun with a name, such as online_<view>.
+
+    The graph shows the last part of a key alone, so the noun stands in it.
+    """
+    return dg.AssetKey([project, f"{noun}_{name}" if name else noun])
 
 
 def daily(source: Source) -> dg.DailyPartitionsDefinition:

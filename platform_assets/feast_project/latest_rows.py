@@ -40,7 +40,7 @@ def cut_off(opened: OpenProject, run_began: datetime) -> datetime:
         known = opened.stores.lake.table(feast_table(opened.name, "sources", source)).document(STATE)
         if known is None:
             raise Blocked(
-                f"source {source!r} was not looked at yet; materialize {opened.name}/sources/{source}"
+                f"source {source!r} was not looked at yet; materialize {opened.name}/source_{source}"
             )
         newest.append(moment_of(known["newest"]))
     return min(max(newest), began)
@@ -95,7 +95,7 @@ def latest_manifest(opened: OpenProject, view: View) -> Manifest:
     manifest = opened.stores.lake.table(feast_table(opened.name, "views", view.name)).manifest(PARTITION)
     if manifest is None or manifest.code_version != view.version:
         what = "was not read yet" if manifest is None else "has changed since it was read"
-        raise Blocked(f"feature view {view.name!r} {what}; materialize {opened.name}/views/{view.name}")
+        raise Blocked(f"feature view {view.name!r} {what}; materialize {opened.name}/offline_{view.name}")
     return manifest
 
 

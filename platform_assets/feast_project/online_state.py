@@ -114,7 +114,7 @@ def check_unchanged(opened: OpenProject, view: View, state: OnlineState) -> None
     if not state.latest.is_made_from(view.version, latest_inputs(opened, view, present, state.as_of)):
         raise Blocked(
             f"source {view.source!r} changed since {view.name} was read (late data); materialize "
-            f"{opened.name}/views/{view.name} and {_asset(opened, view)}"
+            f"{opened.name}/offline_{view.name} and {_asset(opened, view)}"
         )
 
 
@@ -233,4 +233,4 @@ def _written_before(opened: OpenProject, view: View, like: pa.Schema) -> pa.Tabl
 
 
 def _asset(opened: OpenProject, view: View) -> str:
-    return f"{opened.name}/online/{view.name}"
+    return f"{opened.name}/online_{view.name}"

@@ -75,7 +75,7 @@ def _described(snapshot: Snapshot) -> list[dict[str, Any]]:
 
 def source_asset(assets: ProjectAssets, source: Source) -> dg.AssetsDefinition:
     """A source as it is: rows, newest row, and whether it can be used."""
-    key = assets.key("sources", source.name)
+    key = assets.key("source", source.name)
 
     def measure(context: dg.AssetExecutionContext, platform: PlatformResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
         from platform_assets.feast_project.open_project import moment_of

@@ -28,7 +28,7 @@ def training_set_asset(assets: ProjectAssets, declared: TrainingSet) -> dg.Asset
         )
 
     return assets.asset(
-        assets.key("training_sets", declared.name),
+        assets.key("training_set", declared.name),
         measure,
         description=f"Features of {declared.feature_service or 'the declared list'} as known at each row of "
         f"{declared.entities}.",
@@ -36,7 +36,7 @@ def training_set_asset(assets: ProjectAssets, declared: TrainingSet) -> dg.Asset
         code_version=training_version(assets.snapshot, declared),
         deps=[
             assets.key("registry"),
-            *(assets.key("sources", name) for name in dict.fromkeys(view.source for view in views)),
+            *(assets.key("source", name) for name in dict.fromkeys(view.source for view in views)),
         ],
         metadata={
             "dagster/column_schema": events.column_schema(
@@ -63,7 +63,7 @@ def served_asset(assets: ProjectAssets, declared: TrainingSet) -> dg.AssetsDefin
         kinds={"feast"},
         code_version="1",
         deps=[
-            assets.key("training_sets", declared.name),
+            assets.key("training_set", declared.name),
             *(assets.key("online", view.name) for view in views_read(assets.snapshot, declared)),
         ],
         checks={SERVED_CHECK: "A request is served what training would take for it."},

@@ -27,12 +27,12 @@ def view_asset(assets: ProjectAssets, view: View) -> dg.AssetsDefinition:
         )
 
     return assets.asset(
-        assets.key("views", view.name),
+        assets.key("offline", view.name),
         measure,
         description=view.description or f"Newest row of each {' and '.join(view.entities)} in {view.name}.",
         kinds={"feast", "parquet"},
         code_version=view.version,
-        deps=[assets.key("registry"), assets.key("sources", view.source)],
+        deps=[assets.key("registry"), assets.key("source", view.source)],
         metadata={
             "dagster/column_schema": events.column_schema(
                 [
@@ -72,7 +72,7 @@ def online_asset(assets: ProjectAssets, view: View) -> dg.AssetsDefinition:
         "newest rows within their TTL.",
         kinds={"feast", assets.snapshot.online_store.split(".")[-1].lower()},
         code_version=view.version,
-        deps=[assets.key("views", view.name)],
+        deps=[assets.key("offline", view.name)],
         owner=view.owner,
     )
 

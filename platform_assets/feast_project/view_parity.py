@@ -85,7 +85,7 @@ def _measure(opened: OpenProject, view: View, state: OnlineState) -> dict[str, A
         "examples": _examples(compared, found),
         "repair": [
             {
-                "asset": f"{opened.name}/online/{view.name}",
+                "asset": f"{opened.name}/online_{view.name}",
                 "keys": differing,
                 "what": "materialize it again: all newest rows are written, whatever is there",
             }

@@ -42,8 +42,8 @@ def verdicts(done: dg.ExecuteInProcessResult) -> dict[str, bool]:
     return {e.asset_check_key.to_user_string(): e.passed for e in done.get_asset_check_evaluations()}
 
 
-def metadata(instance: dg.DagsterInstance, *path: str) -> dict[str, object]:
-    event = instance.get_latest_materialization_event(dg.AssetKey(["rides", *path]))
+def metadata(instance: dg.DagsterInstance, name: str) -> dict[str, object]:
+    event = instance.get_latest_materialization_event(dg.AssetKey(["rides", name]))
     assert event is not None
     assert event.asset_materialization is not None
     return {name: value.value for name, value in event.asset_materialization.metadata.items()}
@@ -54,31 +54,26 @@ def test_all_is_built_checked_and_told(rides: Rides, instance: dg.DagsterInstanc
     told = verdicts(done)
     assert told == {
         "rides/registry:registered_as_declared": True,
-        "rides/sources/driver_hourly:no_copies": True,
-        "rides/sources/driver_hourly:fresh": False,  # the rows are of March
-        "rides/parity/driver_hourly_stats:parity": True,
-        "rides/parity/driver_fresh_stats:parity": True,
-        "rides/served/ranking:served_equals_training": True,
+        "rides/source_driver_hourly:no_copies": True,
+        "rides/source_driver_hourly:fresh": False,  # the rows are of March
+        "rides/parity_driver_hourly_stats:parity": True,
+        "rides/parity_driver_fresh_stats:parity": True,
+        "rides/served_ranking:served_equals_training": True,
     }
-    parity = metadata(instance, "parity", HOURLY)
+    parity = metadata(instance, f"parity_{HOURLY}")
     assert (parity["evidence/verdict"], parity["measured/entities"]) == ("PASSED", 12)
-    assert metadata(instance, "online", HOURLY)["entities"] == 11
-    assert metadata(instance, "views", HOURLY)["expired"] == 1
-    assert metadata(instance, "sources", "driver_hourly")["dagster/row_count"] == 1167
-    assert metadata(instance, "training_sets", "ranking")["dagster/row_count"] == 40
+    assert metadata(instance, f"online_{HOURLY}")["entities"] == 11
+    assert metadata(instance, f"offline_{HOURLY}")["expired"] == 1
+    assert metadata(instance, "source_driver_hourly")["dagster/row_count"] == 1167
+    assert metadata(instance, "training_set_ranking")["dagster/row_count"] == 40
 
 
 def test_a_second_run_gives_the_same_versions(rides: Rides, instance: dg.DagsterInstance) -> None:
     run(rides, instance)
-    parts = [
-        ("views", HOURLY),
-        ("online", HOURLY),
-        ("training_sets", "ranking"),
-        ("sources", "driver_hourly"),
-    ]
-    before = [metadata(instance, *part)["platform/digest"] for part in parts]
+    parts = [f"offline_{HOURLY}", f"online_{HOURLY}", "training_set_ranking", "source_driver_hourly"]
+    before = [metadata(instance, part)["platform/digest"] for part in parts]
     run(rides, instance)
-    assert [metadata(instance, *part)["platform/digest"] for part in parts] == before
+    assert [metadata(instance, part)["platform/digest"] for part in parts] == before
     tables = rides.stores.lake.tables()
     assert {m.sequence for table in tables for m in table.current().values()} == {1}
 
@@ -87,7 +82,7 @@ def test_a_source_that_cannot_be_used_stops_all_behind_it(rides: Rides, instance
     rides.rewrite(lambda rows: rows.drop_columns(["event_timestamp"]))
     done = run(rides, instance, passes=False)
     (failed,) = [e for e in done.all_events if e.is_step_failure]
-    assert failed.step_key == "rides__sources__driver_hourly"
+    assert failed.step_key == "rides__source_driver_hourly"
     assert rides.stores.lake.tables() == []
 
 

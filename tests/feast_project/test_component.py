@@ -43,24 +43,24 @@ def test_the_graph(declared: Rides) -> None:
     }
     hourly, fresh = "driver_hourly_stats", "driver_fresh_stats"
     views = {
-        f"rides/{noun}/{view}": parents
+        f"rides/{noun}_{view}": parents
         for view in (hourly, fresh)
         for noun, parents in (
-            ("views", ["rides/registry", "rides/sources/driver_hourly"]),
-            ("online", [f"rides/views/{view}"]),
-            ("parity", [f"rides/online/{view}"]),
+            ("offline", ["rides/registry", "rides/source_driver_hourly"]),
+            ("online", [f"rides/offline_{view}"]),
+            ("parity", [f"rides/online_{view}"]),
         )
     }
     assert deps == {
         "rides/registry": [],
-        "rides/sources/driver_hourly": ["rides/registry"],
+        "rides/source_driver_hourly": ["rides/registry"],
         **views,
-        "rides/training_sets/ranking": ["rides/registry", "rides/sources/driver_hourly"],
-        "rides/served/ranking": [f"rides/online/{hourly}", "rides/training_sets/ranking"],
+        "rides/training_set_ranking": ["rides/registry", "rides/source_driver_hourly"],
+        "rides/served_ranking": [f"rides/online_{hourly}", "rides/training_set_ranking"],
     }
     checks = {check.to_user_string() for check in graph.asset_check_keys}
-    assert f"rides/parity/{hourly}:parity" in checks
-    assert "rides/sources/driver_hourly:fresh" in checks
+    assert f"rides/parity_{hourly}:parity" in checks
+    assert "rides/source_driver_hourly:fresh" in checks
 
 
 def test_every_asset_says_who_and_what(declared: Rides) -> None:
@@ -73,7 +73,7 @@ def test_every_asset_says_who_and_what(declared: Rides) -> None:
         assert spec.code_version
         assert spec.group_name == "rides"
     (spec,) = [
-        s for s in definitions.resolve_all_asset_specs() if s.key.path[1:] == ["views", "driver_hourly_stats"]
+        s for s in definitions.resolve_all_asset_specs() if s.key.path[1:] == ["offline_driver_hourly_stats"]
     ]
     assert "drivers@rides.example" in spec.owners
     assert [c.name for c in spec.metadata["dagster/column_schema"].columns] == [

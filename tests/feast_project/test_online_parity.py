@@ -117,7 +117,7 @@ def test_what_differs_is_found_told_and_repaired(
     assert sum(feature[kind] for feature in evidence.measured["features"]) >= 1
     assert cause in evidence.reason
     (plan,) = evidence.measured["repair"]
-    assert (plan["asset"], plan["keys"]) == ("rides/online/driver_hourly_stats", 1)
+    assert (plan["asset"], plan["keys"]) == ("rides/online_driver_hourly_stats", 1)
     assert not any(str(driver) in str(evidence.measured["examples"]) for driver in (1001, 1002, GONE))
     fill_online(opened, rides.view(), cause="repair")
     assert view_parity(opened, rides.view()).verdict is Verdict.PASSED
@@ -172,7 +172,7 @@ def test_a_killed_fill_is_seen_and_healed(rides: Rides) -> None:
     marker(opened.stores.home, "rides", HOURLY).touch()
     evidence = view_parity(opened, rides.view())
     assert evidence.verdict is Verdict.UNKNOWN
-    assert "was killed; materialize rides/online/driver_hourly_stats" in evidence.reason
+    assert "was killed; materialize rides/online_driver_hourly_stats" in evidence.reason
     fill_online(opened, rides.view(), cause="again")
     assert view_parity(opened, rides.view()).verdict is Verdict.PASSED
 
@@ -193,9 +193,9 @@ def test_nothing_is_measured_before_it_is_materialized(rides: Rides) -> None:
     evidence = view_parity(opened, rides.view())
     assert (evidence.verdict, evidence.reason.split(";")[1].strip()) == (
         Verdict.UNKNOWN,
-        "materialize rides/online/driver_hourly_stats",
+        "materialize rides/online_driver_hourly_stats",
     )
-    with pytest.raises(Blocked, match="was not read yet; materialize rides/views/driver_hourly_stats"):
+    with pytest.raises(Blocked, match="was not read yet; materialize rides/offline_driver_hourly_stats"):
         fill_online(opened, rides.view(), cause="test")
 
 

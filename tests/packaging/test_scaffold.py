@@ -106,9 +106,9 @@ def test_a_feast_project_begins_with_an_example_that_runs(project: Path, tmp_pat
     assert text.count("#") > 8, "a start is commented"
     assert "$" not in text
     assert "the repository declares: device_readings" in text
-    assert {"devices/registry", "devices/parity/device_readings"} <= loaded(project)
+    assert {"devices/registry", "devices/parity_device_readings"} <= loaded(project)
     told = dg(project, "launch", "--assets", "*", "-m", "squad.definitions", **home)
-    assert "devices__parity__device_readings" in told
+    assert "devices__parity_device_readings" in told
     assert "RUN_SUCCESS" in told
 
 
