@@ -18,11 +18,12 @@ WindowFunction = Literal[
 ]
 RowFunction = Literal["weekend", "hour_at_most", "value"]
 DerivedFunction = Literal["ratio", "expression"]
+SqlFunction = Literal["sql"]
 WINDOW_FUNCTIONS = get_args(WindowFunction)
 ROW_FUNCTIONS = get_args(RowFunction)
 COUNTS = ("count", "distinct_count")
 """Functions whose value over no rows is 0; that of every other is null."""
-_LATER = ("where", "numerator", "denominator", "expression")
+_LATER = ("where", "numerator", "denominator", "expression", "dtype")
 """Fields that came later: where they say nothing they are not in the record, whose digest stays."""
 
 
@@ -35,12 +36,12 @@ class Feature(Declared):
     timestamps the one with the largest primary key); `time_since_last` (seconds since the entity's newest
     other row). Row functions read the row itself: `weekend` (Saturday or Sunday), `hour_at_most` (hour <=
     `hour`), `value` (the column as it is). `ratio` divides two features of the same view; `expression`
-    computes with columns of the row and features of the same view.
+    computes with columns of the row and features of the same view. `sql` is a column of the view's `sql`.
     """
 
     name: str
     description: str = ""
-    function: Literal[WindowFunction, RowFunction, DerivedFunction]
+    function: Literal[WindowFunction, RowFunction, DerivedFunction, SqlFunction]
     column: str | None = None
     window: Duration | None = None
     delay: Duration = timedelta()
@@ -53,6 +54,7 @@ class Feature(Declared):
     numerator: str | None = Field(default=None, description="Of a ratio: a feature of the same view.")
     denominator: str | None = Field(default=None, description="Of a ratio: a feature of the same view.")
     expression: str | None = Field(default=None, description="Such as (amount - mean_30d) / stddev_30d.")
+    dtype: Literal["int64", "float64"] | None = Field(default=None, description="Type of a column of sql.")
 
     @property
     def is_window(self) -> bool:
@@ -65,7 +67,9 @@ class Feature(Declared):
 
     @property
     def type(self) -> str:
-        """`int64` for counts, flags and conditions; `float64` otherwise."""
+        """`int64` for counts, flags and conditions; `float64` otherwise; a column of sql says it."""
+        if self.dtype is not None:
+            return self.dtype
         if self.function in (*COUNTS, "weekend", "hour_at_most"):
             return "int64"
         return "int64" if self.formula is not None and is_condition(self.formula) else "float64"
@@ -110,7 +114,9 @@ class Feature(Declared):
             raise ValueError(f"{where} needs an hour, such as 6")
         if self.function == "value" and self.column is None:
             raise ValueError(f"{where} needs a column")
-        if self.function in ("time_since_last", *get_args(DerivedFunction)) and self.column is not None:
+        if self.dtype is not None and self.function != "sql":
+            raise ValueError(f"{where} has its own type; take dtype out")
+        if self.function in ("time_since_last", "ratio", "expression", "sql") and self.column is not None:
             raise ValueError(f"{where} takes no column")
         for name in ("numerator", "denominator"):
             if (getattr(self, name) is None) == (self.function == "ratio"):

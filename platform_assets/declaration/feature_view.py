@@ -4,8 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
+from typing import Any, Literal
 
-from pydantic import Field, PrivateAttr, model_validator
+from pydantic import (
+    Field,
+    PrivateAttr,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from platform_assets.declaration.compute import Compute
 from platform_assets.declaration.declared import Declared, fingerprint_of
@@ -15,6 +23,7 @@ from platform_assets.declaration.feature import ROW_FUNCTIONS, WINDOW_FUNCTIONS,
 from platform_assets.declaration.owner import Owner
 from platform_assets.declaration.source import Source
 from platform_assets.declaration.view_parity import ViewParity
+from platform_assets.declaration.view_sql_text import checked_sql, columns_in
 from platform_assets.errors import UnknownName
 
 __all__ = [
@@ -34,6 +43,11 @@ class FeatureView(Declared):
     ttl: Duration = timedelta(days=1)
     online: bool = Field(default=True, description="Keep what serving needs in the online store.")
     features: tuple[Feature, ...] = Field(min_length=1)
+    sql: str | None = Field(default=None, description="One SELECT over {source}, in place of functions.")
+    reach: Duration | None = Field(default=None, description="How far back the sql looks.")
+    recomputed_on: Literal["spark"] | None = Field(
+        default=None, description="Engine that the gate feature_equality runs the sql on once more."
+    )
     compute: Compute = Compute()
     parity: ViewParity = ViewParity()
     _reads: Mapping[str, str] = PrivateAttr(default_factory=dict)
@@ -73,8 +87,14 @@ class FeatureView(Declared):
 
     @property
     def columns_read(self) -> tuple[str, ...]:
-        """Columns that its features read, each once."""
+        """Columns that its features read, each once; of a view in SQL see `columns_in`."""
         return tuple(dict.fromkeys(name for feature in self.features for name in self.columns_of(feature)))
+
+    @property
+    def frames(self) -> tuple[tuple[timedelta, timedelta], ...]:
+        """(delay, length) of every stretch of time before a row that its features look at."""
+        windows = tuple((f.delay, f.window) for f in self.windows if f.window is not None)
+        return windows if self.reach is None else (*windows, (timedelta(), self.reach))
 
     @property
     def lake_name(self) -> str:
@@ -96,7 +116,7 @@ class FeatureView(Declared):
         and its state in the online store has another form.
         """
         columns = [source.event_timestamp, *entity.join_keys, *source.primary_key]
-        columns += self.columns_read
+        columns += self.columns_read if self.sql is None else columns_in(self.sql, source.column_names)
         reads = {"event timestamp": source.event_timestamp, "join key": ", ".join(entity.join_keys)}
         reads["primary key"] = ", ".join(source.primary_key)
         for name in dict.fromkeys(columns):
@@ -111,7 +131,7 @@ class FeatureView(Declared):
     @property
     def code_version(self) -> str:
         """Changes when what is computed changes; not with owners or descriptions."""
-        told_beside = {"description", "owners", "ttl", "online", "compute", "parity"}
+        told_beside = {"description", "owners", "ttl", "online", "compute", "parity", "recomputed_on"}
         computed = self.model_dump(mode="json", exclude=told_beside)
         for feature in computed["features"]:
             del feature["description"]
@@ -124,6 +144,36 @@ class FeatureView(Declared):
             twice = sorted({name for name in names if names.count(name) > 1})
             raise ValueError(f"features: declared twice: {', '.join(twice)}")
         return self
+
+    @field_validator("sql")
+    @classmethod
+    def _one_select(cls, text: str | None) -> str | None:
+        return None if text is None else checked_sql(text)
+
+    @model_validator(mode="after")
+    def _sql_stands_alone(self) -> FeatureView:
+        in_sql = [feature.name for feature in self.features if feature.function == "sql"]
+        if self.sql is None:
+            if in_sql:
+                raise ValueError(f"features: {in_sql[0]} is a column of sql, and the view has none")
+            for name in ("reach", "recomputed_on"):
+                if getattr(self, name) is not None:
+                    raise ValueError(f"{name}: is for a view in sql; windows say what they look at")
+            return self
+        others = [feature.name for feature in self.features if feature.function != "sql"]
+        if others:
+            raise ValueError(f"features: {others[0]} is no column of sql; declare it in a view of its own")
+        if self.reach is None:
+            raise ValueError("sql: say how far back it looks: reach: 7d, or reach: 0 for the row's own day")
+        if self.online:
+            raise ValueError("sql: cannot be finished when a request comes; say online: false")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_silent_fields(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        held: dict[str, Any] = dump(self)
+        later = ("sql", "reach", "recomputed_on")
+        return {name: value for name, value in held.items() if name not in later or value is not None}
 
     @model_validator(mode="after")
     def _features_made_of_others_end(self) -> FeatureView:

@@ -7,6 +7,7 @@ import dagster as dg
 from platform_assets import asset_keys, events, vocabulary
 from platform_assets.declaration.feature_view import Feature, FeatureView
 from platform_assets.declaration.repository import Repository
+from platform_assets.declaration.view_sql_text import columns_in
 from platform_assets.resources import PlatformResource
 
 
@@ -32,9 +33,9 @@ def _lineage(repository: Repository, view: FeatureView) -> dg.TableColumnLineage
     for feature in view.features:
         behind = [feature, *_behind(view, feature)]
         names = [source.event_timestamp]
-        if any(other.is_window for other in behind):
+        if view.sql is not None or any(other.is_window for other in behind):
             names += join_keys
-        names += view.columns_of(feature)
+        names += view.columns_of(feature) if view.sql is None else columns_in(view.sql, source.column_names)
         deps[feature.name] = [(raw, name) for name in dict.fromkeys(names)]
     return events.column_lineage(deps)
 
@@ -117,14 +118,7 @@ def feature_view_asset(repository: Repository, view: FeatureView) -> dg.AssetsDe
 
 def _reach(view: FeatureView) -> dg.PartitionMapping:
     """A feature day reads raw days back to its widest window; never the days after it."""
-    days = max(
-        (
-            -(-(feature.window + feature.delay).total_seconds() // 86400)
-            for feature in view.windows
-            if feature.window is not None
-        ),
-        default=0,
-    )
+    days = max((-(-(delay + length).total_seconds() // 86400) for delay, length in view.frames), default=0)
     return dg.TimeWindowPartitionMapping(
         start_offset=-int(days), end_offset=0, allow_nonexistent_upstream_partitions=True
     )

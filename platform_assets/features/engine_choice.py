@@ -14,6 +14,7 @@ from platform_assets.declaration.source import Source
 from platform_assets.errors import LakeError
 from platform_assets.features.prefix_sums import OutOfRange, PrefixSums, Timeline, window_features
 from platform_assets.features.reach import DAY
+from platform_assets.features.sql_view import sql_view_rows
 from platform_assets.features.window_sql import summands_sql, view_sql, windowless_sql
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ KEY_TYPES = ("int64", "string", "bool", "timestamp")  # a double may be NaN or -
 # at its default leaves the whole view to SQL, so that a field to come is not silently ignored.
 _VIEW_FIELDS = {
     "name", "description", "owners", "source", "entity", "version", "ttl", "online", "features", "compute",
+    "parity",
 }  # fmt: skip
 _FEATURE_FIELDS = {
     "name", "description", "function", "column", "window", "delay", "include_current_row", "empty", "hour",
@@ -61,6 +63,8 @@ def feature_rows(
 
     With `spill` all that the days look back at need not fit into memory.
     """
+    if view.sql is not None:
+        return sql_view_rows(engine, source, entity, view, relation, days)
     if not spill and uses_prefix_sums(source, entity, view):
         rows = _by_prefix_sums(engine, source, entity, view, relation, days)
         if rows is not None:

@@ -30,6 +30,7 @@ from platform_assets.features.independent import (
     micros,
 )
 from platform_assets.features.reach import raw_days
+from platform_assets.features.spark import sql_view_on_spark
 from platform_assets.lake.digest import document_digest
 from platform_assets.lake.manifest import Manifest
 from platform_assets.vocabulary import AVAILABLE_AT, product_table, raw_table
@@ -170,7 +171,8 @@ def _expected(
     chosen = _newest_known(source, entity, raw, rows, microseconds(view.ttl), available)
     _check_reach(source, view, training_set, when, micros(raw, source.event_timestamp), chosen)
     some = chosen >= 0
-    computed = independent_features(source, entity, view, raw, raw.take(pa.array(chosen[some])))
+    recomputed = independent_features if view.recomputed_on is None else sql_view_on_spark
+    computed = recomputed(source, entity, view, raw, raw.take(pa.array(chosen[some])))
     expected = {}
     for name in names:
         expected[name] = np.full(rows.num_rows, np.nan)
@@ -189,6 +191,7 @@ def _raw_rows(
 ) -> pa.Table:
     """Raw rows of the sampled entities in the versions the training set was made from."""
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
     table = stores.lake.table(raw_table(source.name))
     digests = training_set.inputs.get(raw_table(source.name), {})
@@ -197,16 +200,13 @@ def _raw_rows(
     days = sorted(raw_days(oldest, view, start=source.start) & digests.keys())
     if not days:
         raise NotMeasuredError("the training set names no raw day among its inputs")
-    wanted = [
-        *source.primary_key,
-        *entity.join_keys,
-        source.event_timestamp,
-        AVAILABLE_AT,
-        *view.columns_read,
-    ]
-    columns = list(dict.fromkeys(wanted))
-    parts = [_rows_of(table.path(table.version(day, digests[day])), columns, entity, keys) for day in days]
-    return pa.concat_tables(parts)
+    paths = [table.path(table.version(day, digests[day])) for day in days]
+    if view.sql is not None:  # which may look at other entities too
+        everything = [*source.column_names, AVAILABLE_AT]
+        return pa.concat_tables(pq.read_table(path, columns=everything) for path in paths)
+    keyed = [*source.primary_key, *entity.join_keys, source.event_timestamp, AVAILABLE_AT]
+    columns = list(dict.fromkeys((*keyed, *view.columns_read)))
+    return pa.concat_tables(_rows_of(path, columns, entity, keys) for path in paths)
 
 
 def _rows_of(path: Path, columns: Sequence[str], entity: AnyEntity, keys: list[Any]) -> pa.Table:

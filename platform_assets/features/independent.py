@@ -41,6 +41,11 @@ def independent_features(
     """
     import numpy as np
 
+    if view.sql is not None:
+        raise NotMeasuredError(
+            f"feature view {view.name!r} is declared in sql, of which there is no second implementation; say "
+            f"recomputed_on: spark, or have its owner waive the gate"
+        )
     events = _Events(source, entity, raw)
     who, when = events.codes(rows), micros(rows, source.event_timestamp)
     own = events.own_positions(rows)

@@ -19,9 +19,8 @@ DAY = 86_400_000_000  # microseconds
 def offsets(view: FeatureView) -> list[int]:
     """Whole days from a raw day to each feature day it reaches, in order; 0 is always there."""
     reached = {0}
-    for feature in view.windows:
-        assert feature.window is not None
-        delay, width = microseconds(feature.delay), microseconds(feature.window)
+    for lag, length in view.frames:
+        delay, width = microseconds(lag), microseconds(length)
         first = delay // DAY
         last = -(-(DAY + delay + width) // DAY) - 1
         reached.update(range(first, last + 1))

@@ -12,6 +12,7 @@ from platform_assets.declaration.expression_types import KIND_OF_TYPE
 from platform_assets.declaration.feature import COUNTS, Feature
 from platform_assets.declaration.feature_view import FeatureView
 from platform_assets.declaration.source import Source
+from platform_assets.errors import DeclarationError
 from platform_assets.features.expression_sql import ExpressionSql
 from platform_assets.features.raw_values import RawValues
 from platform_assets.features.reach import ranges
@@ -51,6 +52,8 @@ def view_sql(
 
     Raises DeclarationError for a column that cannot be added up, and for what a dialect cannot do.
     """
+    if view.sql is not None:
+        raise DeclarationError(f"feature view {view.name!r} is declared in sql; it is no SELECT over windows")
     return _ViewQuery.of(source, entity, view, dialect, partition_by or ()).sql(relation, days)
 
 

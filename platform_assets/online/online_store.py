@@ -173,6 +173,10 @@ def serve(
     Blocked when the online state is missing, not the promised one, of another version of the view, or
     younger than a request.
     """
+    if view.sql is not None:
+        raise Blocked(
+            f"feature view {view.name!r} is declared in sql and not served; read its days in the lake"
+        )
     source = repository.source(view.source)
     moments = _microseconds(requests.column(source.event_timestamp))
     served: dict[str, list[int | float | None]] = {}

@@ -257,7 +257,7 @@ WRONG: list[tuple[str, str, str | None, str, str]] = [
     ('unknown function', REPOSITORY,
      'function: count, window: 12h',
      'function: median, window: 12h',
-     "feature_repo/appointments.yaml:38: feature_views.clinic_load.features.clinic_visits_12h.function: no value 'median'; did you mean 'mean'? (one of 'count', 'sum', 'mean', 'min', 'max', 'stddev', 'distinct_count', 'last', 'time_since_last', 'weekend', 'hour_at_most', 'value', 'ratio', 'expression')"),
+     "feature_repo/appointments.yaml:38: feature_views.clinic_load.features.clinic_visits_12h.function: no value 'median'; did you mean 'mean'? (one of 'count', 'sum', 'mean', 'min', 'max', 'stddev', 'distinct_count', 'last', 'time_since_last', 'weekend', 'hour_at_most', 'value', 'ratio', 'expression', 'sql')"),
     ('no window', REPOSITORY,
      'function: count, window: 12h',
      'function: count',
