@@ -165,6 +165,24 @@ def test_the_sample_is_a_function_of_the_keys() -> None:
     assert len(lowest_hashes(keys, 1000)) == len(lowest_hashes(keys, 2000)) == 1000
 
 
+@pytest.mark.parametrize(
+    "column",
+    [
+        pytest.param(pa.chunked_array([list(range(500)), list(range(500, 1000))]), id="neighbouring numbers"),
+        pytest.param(pa.chunked_array([[None, *range(999)]]), id="a null"),
+        pytest.param(pa.chunked_array([[f"{n}é" for n in range(1000)], []]), id="texts"),
+        pytest.param(pa.chunked_array([["x" * n for n in range(1000)]]).slice(0, 1000), id="lengths"),
+    ],
+)
+def test_a_sample_is_spread_over_the_keys(column: pa.ChunkedArray) -> None:
+    """Every tenth of the keys is in a sample of 300 about as often as any other."""
+    places = lowest_hashes(pa.table({"k": column}), 300)
+    counts = np.bincount(places // 100, minlength=10)
+    assert counts.sum() == 300
+    assert counts.min() > 12
+    assert counts.max() < 55
+
+
 def test_a_key_is_shown_as_its_hash() -> None:
     assert key_hash("shop 1") == key_hash(("shop 1",)) != key_hash("shop 2")
     assert len(key_hash(7)) == 12
