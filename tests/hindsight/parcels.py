@@ -59,9 +59,13 @@ SHOP_PARCELS: dict[str, Any] = {
         {"name": "grams_2d", "function": "sum", "column": "grams", "window": "2d"},
         {"name": "largest_2d", "function": "max", "column": "grams", "window": "2d"},
         {"name": "lost_2d", "function": "sum", "column": "lost", "window": "2d", "delay": "1d", "empty": 0},
+        {"name": "heavy_2d", "function": "count", "window": "2d", "where": "grams > 5"},
+        {"name": "weights_1d", "function": "distinct_count", "column": "grams", "window": "1d"},
+        {"name": "since_last", "function": "time_since_last", "window": "2d"},
+        {"name": "lost_a_gram", "function": "ratio", "numerator": "lost_2d", "denominator": "grams_2d"},
     ],
 }
-FEATURES = ("count_1d", "grams_2d", "largest_2d", "lost_2d")
+FEATURES = tuple(feature["name"] for feature in SHOP_PARCELS["features"])
 PRODUCT: dict[str, Any] = {
     "name": "lost_parcels",
     "owners": ["team:post"],
@@ -240,11 +244,18 @@ class Judge:
         def window(hours: int, delay: int = 0) -> list[Parcel]:
             return [v for v in mine if end - delay - hours < v.at <= end - delay]
 
+        two_days = window(48)
+        grams, lost_before = sum(v.grams for v in two_days), sum(v.lost for v in window(48, 24))
+        times = sorted(v.at for v in two_days)
         return row | {
             "count_1d": len(window(24)),
-            "grams_2d": sum(v.grams for v in window(48)),
-            "largest_2d": max(v.grams for v in window(48)),
-            "lost_2d": sum(v.lost for v in window(48, 24)),
+            "grams_2d": grams,
+            "largest_2d": max(v.grams for v in two_days),
+            "lost_2d": lost_before,
+            "heavy_2d": sum(1 for v in two_days if v.grams > 5),
+            "weights_1d": len({v.grams for v in window(24)}),
+            "since_last": 3600 * (times[-1] - times[-2]) if len(times) > 1 else None,
+            "lost_a_gram": lost_before / grams,
         }
 
 
