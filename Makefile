@@ -57,6 +57,7 @@ bench: install
 	@$(BIN)/python benchmarks/parity_cost.py
 	@$(BIN)/python benchmarks/feature_scale.py
 	@$(BIN)/python benchmarks/feature_new_day.py
+	@$(BIN)/python benchmarks/hindsight.py
 
 # 100 million payments: about half an hour, 8 GiB of memory and 25 GiB of disk below TMPDIR.
 bench-100m: install

@@ -23,7 +23,7 @@ class DriftMonitor(Declared):
 class HindsightMonitor(Declared):
     """How far a training set as known now may differ from the same as known then."""
 
-    rows_at_most: float = Field(default=0.05, ge=0, le=1, description="Share of rows that may differ.")
+    rows_at_most: float = Field(default=0.25, ge=0, le=1, description="Share of rows that may differ.")
     metric_at_most: float = Field(
         default=0.02, ge=0, description="What hindsight may add to the metric of the champion's gate."
     )

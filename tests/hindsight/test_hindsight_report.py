@@ -123,7 +123,7 @@ def test_history_loaded_in_bulk(quiet: Trained, hindsight: dict, verdict: Verdic
 def test_what_was_learned_too_late_is_told_with_what_it_adds(weighed_again: Trained) -> None:
     found = weighed_again.report(**KNOWN)
     assert found.verdict is Verdict.FAILED
-    assert "more than 5.00% of the rows and more than 0.02 of roc_auc" in found.reason
+    assert "more than 25.00% of the rows and more than 0.02 of roc_auc" in found.reason
     lost = [p for p in parcels() if p.lost]
     assert found.measured["raw_rows_late_or_corrected"] == 2 * len(lost)
     grams = next(line for line in found.measured["features"] if line["name"] == "grams")
