@@ -163,7 +163,7 @@ def _slot_view(
         entities=entities,
         schema=fields,
         ttl=retention(view) + HORIZON,
-        online=True,
+        online=False,  # Feast serves it all the same, and `feast materialize` leaves it alone
         source=files,  # Feast asks for one; the state itself is written by `fill_online`
         tags={"code_version": view.code_version, "state_of": view.name},
     )
@@ -186,7 +186,7 @@ def _pointer_view(view: FeatureView, entities: list[Any], join_keys: list[Field]
             feast.Field(name=ENTITIES, dtype=Int64),
         ],
         ttl=retention(view) + HORIZON,
-        online=True,
+        online=False,  # Feast serves it all the same, and `feast materialize` leaves it alone
         source=files,
         tags={"code_version": view.code_version, "state_of": view.name},
     )

@@ -248,7 +248,7 @@ BROKEN = {
     "manifest of an older fill": (_older_manifest, "and the lake promises"),
     "store deleted": (_store_deleted, "online.db is gone"),
     "online file deleted": (_online_file_deleted, "online.db is gone"),
-    "store emptied": (_store_emptied, "holds state none"),
+    "store emptied": (_store_emptied, "no such table"),
 }
 
 
