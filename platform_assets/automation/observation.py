@@ -162,7 +162,7 @@ def _stale_state(
     stores: Stores, repository: Repository, view: FeatureView, untrusted: Mapping[str, str]
 ) -> tuple[str, str]:
     """Mark of one version's stale online state, or the reason why it cannot be filled; or neither."""
-    from platform_assets.online.online_backend import online_file
+    from platform_assets.online.online_events import lost_state
     from platform_assets.online.online_store import online_inputs
 
     manifest = stores.lake.table(vocabulary.online_table(view.lake_name)).manifest("current")
@@ -173,11 +173,11 @@ def _stale_state(
     red = sorted(set(inputs[vocabulary.raw_table(view.source)]) & set(untrusted))
     if red:
         return "", f"raw day {red[0]}: {untrusted[red[0]]}"
-    there = online_file(stores.home).exists()
-    if manifest is not None and manifest.is_made_from(view.code_version, inputs) and there:
+    current = manifest is not None and manifest.is_made_from(view.code_version, inputs)
+    lost = [lost_state(stores, repository, view)] if current else []
+    if current and not any(lost):
         return "", ""
     made_from = {k: dict(v) for k, v in inputs.items()}
-    lost = [] if there or manifest is None else ["the online store is gone"]
     return fingerprint_of([view.code_version, made_from, manifest.sequence if manifest else 0, *lost]), ""
 
 

@@ -117,6 +117,16 @@ def promised_state(stores: Stores, source: Source, view: FeatureView) -> tuple[M
     return manifest, payload
 
 
+def lost_state(stores: Stores, repository: Repository, view: FeatureView) -> str:
+    """Why the store cannot serve what the lake promises, looking at one row; empty when it can."""
+    try:
+        _, promised = promised_state(stores, repository.source(view.source), view)
+        _read_state(stores, repository, view, [], promised)
+    except (Blocked, _OtherState) as error:
+        return str(error)
+    return ""
+
+
 def fill_lock(home: Home, view: FeatureView) -> Path:
     """The lock file that a fill of the view holds."""
     return home.locks / f"online_{view.name}"

@@ -104,12 +104,21 @@ class SqliteBackend:
             yield database
 
     @contextlib.contextmanager
+    def _without_leftovers(self) -> Iterator[None]:
+        """A write-ahead log of a file that somebody deleted must not be played into the new one."""
+        if not self.file.exists():
+            for ending in ("-wal", "-shm"):
+                self.file.with_name(self.file.name + ending).unlink(missing_ok=True)
+        yield
+
+    @contextlib.contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
         """One transaction; LakeError tells what is wrong with the file."""
         self.file.parent.mkdir(parents=True, exist_ok=True)
         try:
             with (
                 exclusive_lock(self.lock),
+                self._without_leftovers(),
                 contextlib.closing(sqlite3.connect(self.file, timeout=_PATIENCE)) as database,
             ):
                 database.isolation_level = None  # transactions as written here
