@@ -31,11 +31,14 @@ def online_asset(repository: Repository, view: FeatureView) -> dg.AssetsDefiniti
     )
     def online(context: dg.AssetExecutionContext, platform: PlatformResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
         from platform_assets.features.live_views import check_live_views, kept_views
+        from platform_assets.online.feast_registry import Fault
+        from platform_assets.online.latest_rows import LATEST
         from platform_assets.online.online_store import fill_online, online_inputs
         from platform_assets.raw.trust import untrusted_days
 
         started = time.perf_counter()
         stores = platform.stores()
+        faults: list[Fault] = []
         check_live_views(stores, repository, [view.name])
         for recorded, other in kept_views(stores, repository, view):
             if other.online:
@@ -47,6 +50,7 @@ def online_asset(repository: Repository, view: FeatureView) -> dg.AssetsDefiniti
                     untrusted=untrusted_days(stores, source, repository.contract_path(source), read),
                     cause=f"run {context.run_id}",
                     run_id=context.run_id,
+                    tell=faults.append,
                 )
         held = online_inputs(stores, repository, view)[vocabulary.raw_table(source.name)]
         manifest = fill_online(
@@ -56,7 +60,10 @@ def online_asset(repository: Repository, view: FeatureView) -> dg.AssetsDefiniti
             untrusted=untrusted_days(stores, source, repository.contract_path(source), held),
             cause=f"run {context.run_id}",
             run_id=context.run_id,
+            tell=faults.append,
         )
+        for fault in faults:
+            context.log.warning(str(fault))
         payload = stores.lake.table(manifest.table).document_of(manifest)
         events.say(
             f"features/online_{view.name}",
@@ -65,6 +72,14 @@ def online_asset(repository: Repository, view: FeatureView) -> dg.AssetsDefiniti
             f"{payload.get('entities', 0)} entities",
         )
         plain = {k: v for k, v in payload.items() if isinstance(v, str | int | float)}
-        return dg.MaterializeResult(metadata=events.manifest_metadata(manifest) | plain)
+        latest = stores.lake.table(manifest.table).document(LATEST) or {}
+        told = {
+            "newest_rows": latest.get("rows", 0),
+            "faults_found": len(faults),
+            "faults": events.table(
+                {"kind": fault.kind, "feast_view": fault.view, "what": fault.told} for fault in faults
+            ),
+        }
+        return dg.MaterializeResult(metadata=events.manifest_metadata(manifest) | plain | told)
 
     return online

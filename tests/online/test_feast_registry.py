@@ -69,8 +69,8 @@ _KEPT: list[object] = []
 
 def refreshed(store: feast.FeatureStore) -> None:
     """Feast caches what it finds in a registry by its address in memory, which a newer one may get again."""
-    _KEPT.append(getattr(store.registry, "cached_registry_proto", None))
     store.refresh_registry()
+    _KEPT.append(store.registry.cached_registry_proto)
 
 
 def served(store: feast.FeatureStore) -> object:
