@@ -12,6 +12,7 @@ from platform_assets.declaration.expression_types import KIND_OF_TYPE
 from platform_assets.declaration.feature_view import Feature, FeatureView
 from platform_assets.declaration.repository import Repository
 from platform_assets.declaration.source import Source
+from platform_assets.errors import Blocked
 from platform_assets.features.entity_keys import key_names
 from platform_assets.online.feast_registry import open_online_store as open_online_store
 from platform_assets.online.online_events import read_events
