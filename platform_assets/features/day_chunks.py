@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date
 
 from platform_assets.declaration.feature_view import FeatureView
+from platform_assets.features.prefix_sums import summands
 from platform_assets.features.reach import raw_days
 
 # Bytes of a row while a chunk is computed, as measured by benchmarks/feature_scale.py: of a raw row that is
@@ -38,7 +39,7 @@ def day_chunks(
     `rows` is how many rows each raw day has; a day that it does not name has none. One day is a chunk
     however large it is.
     """
-    columns = len({feature.column for feature in view.windows if feature.column is not None})
+    columns = len(summands(view.windows))
     looked_at = LOOKED_AT + LOOKED_AT_COLUMN * columns
     computed = COMPUTED + COMPUTED_FEATURE * len(view.features)
 

@@ -12,10 +12,13 @@ from typing import TYPE_CHECKING, Any
 from platform_assets.declaration.feature_view import AnyEntity, Feature, FeatureView
 from platform_assets.declaration.source import Source
 from platform_assets.errors import LakeError
-from platform_assets.features.prefix_sums import OutOfRange, PrefixSums, Timeline, window_features
+from platform_assets.features.prefix_sums import PrefixSums, summands, window_features
 from platform_assets.features.reach import DAY
 from platform_assets.features.sql_view import sql_view_rows
-from platform_assets.features.window_sql import summands_sql, view_sql, windowless_sql
+from platform_assets.features.timeline import OutOfRange, Timeline
+from platform_assets.features.window_aggregates import NUMERIC, is_exact
+from platform_assets.features.window_sql import derived_sql, summands_sql, view_sql, windowless_sql
+from platform_assets.vocabulary import AVAILABLE_AT
 
 if TYPE_CHECKING:
     import duckdb
@@ -24,7 +27,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from pydantic import BaseModel
 
-SUMMED = ("count", "sum", "mean")
+COUNTED, SUMMED = "count", ("sum", "mean", "stddev")
 KEY_TYPES = ("int64", "string", "bool", "timestamp")  # a double may be NaN or -0.0: left to SQL
 
 # What a declaration may say for prefix sums to understand it. A field that is not named here and is not
@@ -35,6 +38,7 @@ _VIEW_FIELDS = {
 }  # fmt: skip
 _FEATURE_FIELDS = {
     "name", "description", "function", "column", "window", "delay", "include_current_row", "empty", "hour",
+    "where", "numerator", "denominator", "expression",
 }  # fmt: skip
 
 
@@ -85,9 +89,11 @@ def _by_prefix_sums(
     import numpy as np
 
     engine.execute("SET preserve_insertion_order = true")  # both queries come in the order of the relation
-    columns = dict.fromkeys(feature.column for feature in view.windows if feature.column is not None)
-    summed = {name: f"_n{number}" for number, name in enumerate(columns)}
-    raw = engine.sql(summands_sql(source, entity, view, relation=relation, summed=summed)).to_arrow_table()
+    summed = summands(view.windows)
+    names = {key: f"_n{number}" for number, key in enumerate(summed)}
+    wanted_sums = {names[key]: features[0] for key, features in summed.items()}
+    query = summands_sql(source, entity, view, relation=relation, summed=wanted_sums)
+    raw = engine.sql(query).to_arrow_table()
     keys = {name: raw.column(name) for name in entity.join_keys}
     undeclared = any(key.null_count and not source.column(name).nullable for name, key in keys.items())
     if raw.column("_us").null_count or undeclared:
@@ -97,10 +103,15 @@ def _by_prefix_sums(
     try:
         timeline = Timeline.of(list(keys.values()), moments, view.windows)
         moments = moments[wanted]
-        raw, keys = raw.select(list(summed.values())), {}  # what is not needed any more is let go
+        raw, keys = raw.select(list(names.values())), {}  # what is not needed any more is let go
         sums = {
-            name: PrefixSums.of(raw.column(alias), 10 ** (source.column(name).scale or 0), timeline)
-            for name, alias in summed.items()
+            key: PrefixSums.of(
+                raw.column(names[key]),
+                _unit(source, key[0]),
+                timeline,
+                squares=any(feature.function == "stddev" for feature in features),
+            )
+            for key, features in summed.items()
         }
         del raw
         found = window_features(view.windows, timeline, sums, wanted)
@@ -110,11 +121,40 @@ def _by_prefix_sums(
     rows = engine.sql(windowless_sql(source, entity, view, relation=relation, days=days)).to_arrow_table()
     if not np.array_equal(rows.column("_us").to_numpy(), moments):
         raise LakeError(f"feature view {view.name!r}: rows changed while they were read; run it again")
-    table = rows.drop_columns(["_us", *(name for name in view.feature_names if name not in found)])
-    for feature in view.features:
-        value = found.pop(feature.name) if feature.is_window else rows.column(feature.name)
-        table = table.append_column(feature.name, value)
-    return table
+    return _put_together(engine, source, entity, view, rows, found)
+
+
+def _put_together(
+    engine: duckdb.DuckDBPyConnection,
+    source: Source,
+    entity: AnyEntity,
+    view: FeatureView,
+    rows: pa.Table,
+    found: dict[str, pa.Array],
+) -> pa.Table:
+    """Rows, their windows, and what is derived from both, in the columns that `view_sql` selects."""
+    for name, column in found.items():
+        rows = rows.append_column(name, column)
+    if any(feature.is_derived for feature in view.features):
+        engine.register("rows_and_windows_in", rows)
+        query = derived_sql(source, entity, view, relation="rows_and_windows_in")
+        derived = engine.sql(query).to_arrow_table()
+        engine.unregister("rows_and_windows_in")
+        for name in derived.column_names:
+            rows = rows.append_column(name, derived.column(name))
+    names = (
+        *source.primary_key,
+        *entity.join_keys,
+        source.event_timestamp,
+        AVAILABLE_AT,
+        *view.feature_names,
+    )
+    return rows.select(list(dict.fromkeys(names)))
+
+
+def _unit(source: Source, name: str | None) -> int:
+    scale = None if name is None else source.column(name).scale
+    return 1 if scale is None else int(10**scale)
 
 
 def _on_days(moments: npt.NDArray[np.int64], days: Collection[str]) -> npt.NDArray[np.bool_]:
@@ -133,14 +173,13 @@ def _on_days(moments: npt.NDArray[np.int64], days: Collection[str]) -> npt.NDArr
 
 
 def _is_summed(source: Source, feature: Feature) -> bool:
-    """A count, or the sum or mean of a column that holds whole numbers by its declaration."""
+    """A count, a sum of whole numbers or what is made of such sums, or the time since the row before."""
+    if feature.function == "time_since_last":
+        return feature.where is None
     if feature.function not in SUMMED:
-        return False
-    if feature.function == "count":
-        return True
-    assert feature.column is not None
-    column = source.column(feature.column)
-    return column.type in ("int64", "bool") or column.scale is not None
+        return feature.function == COUNTED
+    column = source.column(feature.column or "")
+    return is_exact(column) and column.type in NUMERIC
 
 
 def _says_more(declared: BaseModel, understood: Collection[str]) -> bool:

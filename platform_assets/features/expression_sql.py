@@ -52,7 +52,7 @@ class ExpressionSql:
             case Arithmetic(sign, left, right):
                 divisor = self._double(right)
                 other = f"nullif({divisor}, {ZERO})" if sign == "/" else divisor
-                return finite_or_null(f"({self._double(left)} {sign} {other})")
+                return finite_or_null(f"({self._double(left)} {sign} {other})", self.dialect)
             case Call(function, arguments):
                 return self._call(function, arguments)
             case Comparison(sign, left, right):

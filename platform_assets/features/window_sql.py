@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 
 from platform_assets.declaration.entity import AnyEntity
@@ -58,13 +58,13 @@ def view_sql(
 
 
 def summands_sql(
-    source: Source, entity: AnyEntity, view: FeatureView, *, relation: str, summed: Mapping[str, str]
+    source: Source, entity: AnyEntity, view: FeatureView, *, relation: str, summed: Mapping[str, Feature]
 ) -> str:
     """One SELECT of what prefix sums over a view's windows are made of, a row for each row of `relation`.
 
-    Columns out: join keys, `_us` (event timestamp in microseconds), and one whole number for each column in
-    `summed` by the name given there: the number that `view_sql` adds up, or 0 where the column cannot be
-    added up and is only counted; null where the value is absent.
+    Columns out: join keys, `_us` (event timestamp in microseconds), and one whole number for each feature
+    in `summed` by the name given there: the number that `view_sql` adds up, or 0 where there is only
+    something to count; null where the value is absent or `where` is not true.
     """
     return _ViewQuery.of(source, entity, view).summands(relation, summed)
 
@@ -72,8 +72,17 @@ def summands_sql(
 def windowless_sql(
     source: Source, entity: AnyEntity, view: FeatureView, *, relation: str, days: Iterable[str]
 ) -> str:
-    """What `view_sql` selects without the window features, and `_us`; it keeps the order of `relation`."""
+    """What `view_sql` selects of the row itself, `_us`, and columns that `derived_sql` will need.
+
+    It keeps the order of `relation`.
+    """
     return _ViewQuery.of(source, entity, view).windowless(relation, days)
+
+
+def derived_sql(source: Source, entity: AnyEntity, view: FeatureView, *, relation: str) -> str:
+    """The derived features alone, from a relation that has all others of the view; it keeps their order."""
+    others = frozenset(feature.name for feature in view.features if not feature.is_derived)
+    return replace(_ViewQuery.of(source, entity, view), given=others).derived(relation)
 
 
 @dataclass(frozen=True)
@@ -87,6 +96,7 @@ class _ViewQuery:
     join_keys: tuple[str, ...]
     raw: RawValues
     frames: WindowFrames
+    given: frozenset[str] = frozenset()  # features that are columns of the relation
 
     @classmethod
     def of(
@@ -121,27 +131,40 @@ class _ViewQuery:
             ]
         )
 
-    def summands(self, relation: str, summed: Mapping[str, str]) -> str:
+    def summands(self, relation: str, summed: Mapping[str, Feature]) -> str:
         keys = [self.quoted(name) for name in self.join_keys]
-        numbers = [f"{self.summand(column)} AS {name}" for column, name in summed.items()]
+        numbers = [f"{self.summand(feature)} AS {name}" for name, feature in summed.items()]
         return f"SELECT {', '.join([*keys, f'{self.raw.moment()} AS _us', *numbers])} FROM {relation}"
 
+    def summand(self, feature: Feature) -> str:
+        if feature.column is None:
+            return self.raw.where(feature, "0")
+        column = self.source.column(feature.column)
+        if is_exact(column) and column.type in NUMERIC:
+            return self.raw.where(feature, self.raw.exact(column))
+        return self.raw.where(feature, f"CASE WHEN {self.raw.present(column.name)} IS NOT NULL THEN 0 END")
+
     def windowless(self, relation: str, days: Iterable[str]) -> str:
-        kept = [self.quoted(name) for name in self.kept]
-        rows = [f"{self.feature(f)} AS {self.quoted(f.name)}" for f in self.view.features if not f.is_window]
+        derived = [feature for feature in self.view.features if feature.is_derived]
+        needed = [name for f in derived for name in f.names if name not in self.view.feature_names]
+        kept = [self.quoted(name) for name in dict.fromkeys((*self.kept, *needed))]
+        own = [f for f in self.view.features if not f.is_window and not f.is_derived]
+        rows = [f"{self.feature(f)} AS {self.quoted(f.name)}" for f in own]
         values = [f"{expression} AS {name}" for expression, name in self.raw.named.items()]
         inner = ", ".join([*kept, f"{self.raw.moment()} AS _us", *values])
         outer = ", ".join([*kept, "_us", *rows])
         return f"SELECT {outer} FROM (SELECT {inner} FROM {relation}) AS raw_rows WHERE {_within(days)}"
 
-    def summand(self, name: str) -> str:
-        column = self.source.column(name)
-        if is_exact(column) and column.type in NUMERIC:
-            return self.raw.exact(column)
-        return f"CASE WHEN {self.raw.present(name)} IS NOT NULL THEN 0 END"
+    def derived(self, relation: str) -> str:
+        made = [f for f in self.view.features if f.is_derived]
+        features = ", ".join(f"{self.feature(f)} AS {self.quoted(f.name)}" for f in made)
+        values = "".join(f", {expression} AS {name}" for expression, name in self.raw.named.items())
+        return f"SELECT {features} FROM (SELECT *{values} FROM {relation}) AS rows_and_windows"
 
     def feature(self, feature: Feature) -> str:
         """The feature over the names of the middle SELECT, in its declared type."""
+        if feature.name in self.given:
+            return self.quoted(feature.name)
         if feature.is_window:
             value = self.window_value(feature)
         elif feature.formula is not None:
