@@ -49,6 +49,7 @@ format: install
 
 bench: install
 	@$(BIN)/python benchmarks/feature_speed.py
+	@$(BIN)/python benchmarks/offline_store.py
 	@$(BIN)/python benchmarks/load_time.py
 	@$(BIN)/python benchmarks/chain_overhead.py
 	@$(BIN)/python benchmarks/second_run.py

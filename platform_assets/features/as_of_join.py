@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from platform_assets.declaration.duration import microseconds
 from platform_assets.errors import DeclarationError, LakeError
-from platform_assets.features.as_of_sql import ROWS, AsOfTable, prepare
+from platform_assets.features.as_of_sql import ROWS, AskedRows, AsOfTable, prepare
 from platform_assets.features.engine import column_types, duckdb_engine, parquet_files
 
 if TYPE_CHECKING:
@@ -80,7 +80,8 @@ def found_features(
     row = pa.array(np.arange(len(at), dtype=np.int64))
     engine.register(ROWS, pa.table([row, at, *keys], names=["_row", "_at", *names]))
     # without any time no feature row can be used
-    query = prepare(engine, tables, bounds["min"] or 0, -1 if bounds["max"] is None else bounds["max"])
+    last = -1 if bounds["max"] is None else bounds["max"]
+    query = prepare(engine, tables, AskedRows(len(at), bounds["min"] or 0, last))
     found = engine.sql(query).to_arrow_reader()
     schema = pa.schema(list(found.schema)[1:])
     return pa.RecordBatchReader.from_batches(schema, _each_once(found, len(at), schema))

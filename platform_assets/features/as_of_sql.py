@@ -15,8 +15,11 @@ from platform_assets.features.moments import between, microseconds_of
 
 if TYPE_CHECKING:
     import duckdb
+    import pyarrow as pa
 
 ROWS = "as_of_rows"
+_HASHES_AT_ONCE = 20_000_000
+_FEW_ROWS = 10_000
 
 
 @dataclass(frozen=True)
@@ -41,17 +44,24 @@ class AsOfTable:
     ttl: int | None
 
 
-def prepare(
-    engine: duckdb.DuckDBPyConnection, tables: Sequence[AsOfTable], earliest: int, latest: int
-) -> str:
+@dataclass(frozen=True)
+class AskedRows:
+    """How many rows are asked for, and the first and last `_at` of them, in microseconds since 1970."""
+
+    count: int
+    earliest: int
+    latest: int
+
+
+def prepare(engine: duckdb.DuckDBPyConnection, tables: Sequence[AsOfTable], asked: AskedRows) -> str:
     """The query that gives `_row` and all features, in the order of `_row`.
 
-    `earliest` and `latest` are the first and last `_at`; feature rows that no row can use are not read.
-    Views and temporary tables are left in the engine: call it once for an engine.
+    Feature rows from after the last row asked for, or beyond TTL for the first, are not read. Views and
+    temporary tables are left in the engine: call it once for an engine.
     """
     joins, names = [], []
     for number, table in enumerate(tables):
-        usable = _usable(engine, table, number, earliest, latest)
+        usable, event = _usable(engine, table, number, asked)
         found = f"found_{number}"
         on = [
             f"{ROWS}.{quoted(key)} = {found}._key_{position}" for position, (key, _) in enumerate(table.keys)
@@ -60,54 +70,72 @@ def prepare(
             f"ASOF LEFT JOIN {usable} AS {found} ON "
             + " AND ".join([*on, f"{ROWS}._at >= {found}._usable_from"])
         )
-        names += [
-            f", {_within_ttl(f'{found}._feature_{position}', found, table.ttl)} AS {quoted(name)}"
-            for position, (_, name) in enumerate(table.features)
-        ]
+        for position, (_, name) in enumerate(table.features):
+            value = f"{found}._feature_{position}"
+            if table.ttl is not None:
+                value = f"CASE WHEN {found}.{event} >= {ROWS}._at - {table.ttl} THEN {value} END"
+            names.append(f", {value} AS {quoted(name)}")
     return f"SELECT {ROWS}._row{''.join(names)} FROM {ROWS} {' '.join(joins)} ORDER BY {ROWS}._row"
 
 
 def _usable(
-    engine: duckdb.DuckDBPyConnection, table: AsOfTable, number: int, earliest: int, latest: int
-) -> str:
-    """A view or table of feature rows, at most one for a key and `_usable_from`."""
+    engine: duckdb.DuckDBPyConnection, table: AsOfTable, number: int, asked: AskedRows
+) -> tuple[str, str]:
+    """A view or table of feature rows, at most one for a key and `_usable_from`; its event column."""
     rows, usable = f"feature_rows_{number}", f"usable_rows_{number}"
-    engine.execute(f"CREATE TEMP VIEW {rows} AS {_feature_rows(table, earliest, latest)}")
-    if table.as_known_then and _any(engine, f"SELECT 1 FROM {rows} WHERE _known > _event"):
+    engine.execute(f"CREATE TEMP VIEW {rows} AS {_feature_rows(table, asked)}")
+    if table.as_known_then and _any(engine, f"SELECT 1 FROM {rows} WHERE _known > _usable_from"):
         engine.execute(f"CREATE TEMP TABLE {usable} AS {_newest_so_far(table, rows)}")
-        return usable
+        return usable, "_event"
     together = ", ".join([*_keys(table), "_usable_from"])
-    tied = f"tied_{number}"
-    engine.execute(
-        f"CREATE TEMP TABLE {tied} AS SELECT {together} FROM {rows} GROUP BY ALL HAVING count(*) > 1"
-    )
-    if not _any(engine, f"SELECT 1 FROM {tied}"):
-        return rows
-    engine.execute(f"""CREATE TEMP VIEW {usable} AS
-        SELECT * FROM {rows} ANTI JOIN {tied} USING ({together})
-        UNION ALL BY NAME
-        SELECT * FROM {rows} SEMI JOIN {tied} USING ({together}) QUALIFY {last_of(together)}""")
-    return usable
+    doubtful, beaten = f"doubtful_{number}", f"beaten_rows_{number}"
+    engine.register(doubtful, _hashes_seen_twice(engine, f"hash({together})", rows))
+    if not _any(engine, f"SELECT 1 FROM {doubtful}"):
+        return rows, "_usable_from"
+    engine.execute(f"""CREATE TEMP TABLE {beaten} AS
+        SELECT _file, _line FROM {rows} SEMI JOIN {doubtful} ON hash({together}) = {doubtful}._hash
+        QUALIFY NOT {last_of(together)}""")
+    engine.execute(f"CREATE TEMP VIEW {usable} AS FROM {rows} ANTI JOIN {beaten} USING (_file, _line)")
+    return usable, "_usable_from"
 
 
-def _feature_rows(table: AsOfTable, earliest: int, latest: int) -> str:
-    """Feature rows that may be usable; `_file` and `_line` say where each came from."""
+def _hashes_seen_twice(engine: duckdb.DuckDBPyConnection, value: str, rows: str) -> pa.Table:
+    """Every hash that two rows or more have. Sorting them costs half of what grouping the rows does."""
+    import numpy as np
+    import pyarrow as pa
+
+    parts = 1 + engine.execute(f"SELECT count(*) FROM {rows}").fetchall()[0][0] // _HASHES_AT_ONCE
+    found = []
+    for part in range(parts):
+        some = f" WHERE {value} % {parts} = {part}" if parts > 1 else ""
+        hashes = engine.sql(f"SELECT {value} AS _hash FROM {rows}{some}").to_arrow_table()
+        ordered = np.sort(hashes.column("_hash").to_numpy())
+        found.append(np.unique(ordered[1:][ordered[1:] == ordered[:-1]]))
+    return pa.table({"_hash": np.concatenate(found)})
+
+
+def _feature_rows(table: AsOfTable, asked: AskedRows) -> str:
+    """Feature rows that may be used from their event on; `_file` and `_line` say where each came from."""
     event = quoted(table.event_timestamp)
     event_us = microseconds_of(event, table.event_type)
     known_us = microseconds_of(quoted(table.known), table.known_type) if table.known else event_us
     keys = "".join(f"{quoted(column)} AS _key_{number}, " for number, (_, column) in enumerate(table.keys))
     features = "".join(f", {quoted(column)} AS _feature_{n}" for n, (column, _) in enumerate(table.features))
-    oldest = None if table.ttl is None else earliest - table.ttl
+    oldest = None if table.ttl is None else asked.earliest - table.ttl
     needed = [quoted(column) for _, column in table.keys] + [event]
+    # few keys leave most of a file out; with many, looking each row up costs more than it saves
+    pairs = [f"{ROWS}.{quoted(key)} = files.{quoted(column)}" for key, column in table.keys]
+    few = asked.count <= _FEW_ROWS and pairs
+    of_these = f"SEMI JOIN {ROWS} ON {' AND '.join(pairs)}" if few else ""
     conditions = [f"{column} IS NOT NULL" for column in needed]
-    conditions += between(event, table.event_type, oldest, latest)
+    conditions += between(event, table.event_type, oldest, asked.latest)
     if table.known and table.as_known_then:
         conditions += [f"{quoted(table.known)} IS NOT NULL"]
-        conditions += between(quoted(table.known), table.known_type, None, latest)
+        conditions += between(quoted(table.known), table.known_type, None, asked.latest)
     return f"""
-        SELECT {keys}{event_us} AS _event, {event_us} AS _usable_from, {known_us} AS _known,
+        SELECT {keys}{event_us} AS _usable_from, {known_us} AS _known,
                file_index AS _file, file_row_number AS _line {features}
-        FROM {table.relation} WHERE {" AND ".join(conditions)}"""
+        FROM {table.relation} AS files {of_these} WHERE {" AND ".join(conditions)}"""
 
 
 def _newest_so_far(table: AsOfTable, rows: str) -> str:
@@ -119,7 +147,9 @@ def _newest_so_far(table: AsOfTable, rows: str) -> str:
     keys = _keys(table)
     partition = f"PARTITION BY {', '.join(keys)} " if keys else ""
     return f"""
-        WITH moved AS (SELECT * REPLACE (greatest(_event, _known) AS _usable_from) FROM {rows}),
+        WITH moved AS (
+            SELECT * REPLACE (greatest(_usable_from, _known) AS _usable_from), _usable_from AS _event
+            FROM {rows}),
         newest AS (
             SELECT * FROM moved QUALIFY _event = max(_event) OVER (
                 {partition}ORDER BY _usable_from RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW))
@@ -136,10 +166,6 @@ def last_of(together: str) -> str:
 
 def _keys(table: AsOfTable) -> list[str]:
     return [f"_key_{number}" for number in range(len(table.keys))]
-
-
-def _within_ttl(value: str, found: str, ttl: int | None) -> str:
-    return value if ttl is None else f"CASE WHEN {found}._event >= {ROWS}._at - {ttl} THEN {value} END"
 
 
 def _any(engine: duckdb.DuckDBPyConnection, query: str) -> bool:
