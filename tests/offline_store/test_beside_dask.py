@@ -8,7 +8,9 @@ from typing import Any, NamedTuple
 
 import feast
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
+from feast.infra.offline_stores.file_source import SavedDatasetFileStorage
 from feast.types import Int64
 from feast_world import AS_OF, day, open_store, source, view
 
@@ -86,3 +88,34 @@ def test_beside_dask(tmp_path: Path, case: Case) -> None:
     ).to_parquet(tmp_path / "stats.parquet")
     assert list(answered(tmp_path, case, AS_OF).items()) == list(case.ours.items())  # in order
     assert answered(tmp_path, case, "dask") == (case.ours if case.dask is None else case.dask)
+
+
+@pytest.mark.parametrize(("offline", "rows"), [(AS_OF, 1), ("dask", 2)], ids=["ours", "dask"])
+def test_a_saved_folder_that_is_overwritten(tmp_path: Path, offline: str, rows: int) -> None:
+    pd.DataFrame({"driver": [1], "ts": [day("01-01")], "g": [1]}).to_parquet(tmp_path / "stats.parquet")
+    stats = view("stats", source(str(tmp_path / "stats.parquet")), [DRIVER], None, g=Int64)
+    store = open_store(tmp_path, DRIVER, stats, offline=offline)
+    asked = pd.DataFrame({"driver": [1], "event_timestamp": [day("01-02")]})
+    storage = SavedDatasetFileStorage(str(tmp_path / "saved"))
+    for _ in range(2):
+        job = store.get_historical_features(asked, ["stats:g"])
+        store.create_saved_dataset(job, "training", storage, allow_overwrite=True)
+    assert pq.read_table(tmp_path / "saved").num_rows == rows
+
+
+@pytest.mark.parametrize(("offline", "keys"), [(AS_OF, [1]), ("dask", [1, None])], ids=["ours", "dask"])
+def test_a_row_without_key_is_no_entity(tmp_path: Path, offline: str, keys: list[Any]) -> None:
+    frame = pd.DataFrame({"driver": pd.array([1, None], "Int64"), "ts": day("01-01"), "g": [1, 2]})
+    frame.to_parquet(tmp_path / "stats.parquet")
+    store = open_store(tmp_path, offline=offline)
+    job = store._get_provider().offline_store.pull_latest_from_table_or_query(
+        store.config,
+        source(str(tmp_path / "stats.parquet")),
+        ["driver"],
+        ["g"],
+        "ts",
+        None,
+        day("01-01"),
+        day("01-02"),
+    )
+    assert [None if pd.isna(key) else key for key in job.to_df()["driver"]] == keys
