@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
 
 from platform_assets.declaration.duration import microseconds
 from platform_assets.declaration.feature_view import AnyEntity, FeatureView
@@ -13,6 +14,7 @@ from platform_assets.declaration.source import Source
 from platform_assets.features.availability import availability_column
 from platform_assets.features.engine import duckdb_engine, parquet_files
 from platform_assets.features.reach import raw_days
+from platform_assets.features.sql_view import sql_view_rows
 from platform_assets.features.window_sql import view_sql
 from platform_assets.lake.manifest import Manifest
 from platform_assets.stores import Stores
@@ -65,9 +67,12 @@ def changed_columns(
         engine.register("sample", sample)
         for view in repository.views_of(product):
             if view.name in features:
-                relation = _cut_source(stores, repository, product, training_set, view)
                 cut = _with_unknown_labels(source, product)
-                values = features_on(engine, cut, repository.entity_of(view), view, relation)
+                if view.sql is not None:
+                    values = _sql_features(engine, stores, repository, product, training_set, view, sample)
+                else:
+                    relation = _cut_source(stores, repository, product, training_set, view)
+                    values = features_on(engine, cut, repository.entity_of(view), view, relation)
                 for name in features[view.name]:
                     found[name] = _differing(sample.column(name), values.column(name))
         if product.label.column in repository.input_columns(product):
@@ -87,17 +92,69 @@ def _cut_source(
     days = [day for day in training_set.inputs[feature_table(view.lake_name)] if day <= last]
     files = _raw_files(stores, source, training_set, raw_days(days, view, start=source.start))
     moment = _quoted(source.event_timestamp)
-    available = _quoted(availability_column(source, product.split.reading))
-    columns = ", ".join(
+    return f"""(
+        SELECT sample.{SAMPLE}, sample.{moment} AS {TIME}, {_known_columns(source, product)}
+        FROM {files} AS raw_rows JOIN sample ON {same}
+        WHERE {_known(source, product)})"""
+
+
+def _known_columns(source: Source, product: Product) -> str:
+    """Columns of raw rows, the label only where it was known at the sampled row's time."""
+    return ", ".join(
         f"{_known_label(source, product)} AS {_quoted(name)}"
         if name == product.label.column
         else f"raw_rows.{_quoted(name)}"
         for name in (*source.column_names, AVAILABLE_AT)
     )
-    return f"""(
-        SELECT sample.{SAMPLE}, sample.{moment} AS {TIME}, {columns}
-        FROM {files} AS raw_rows JOIN sample ON {same}
-        WHERE raw_rows.{moment} <= sample.{moment} AND raw_rows.{available} <= sample.{moment})"""
+
+
+def _known(source: Source, product: Product) -> str:
+    """Raw rows that had happened, and were known, at the sampled row's time."""
+    moment = _quoted(source.event_timestamp)
+    available = _quoted(availability_column(source, product.split.reading))
+    return f"raw_rows.{moment} <= sample.{moment} AND raw_rows.{available} <= sample.{moment}"
+
+
+def _sql_features(
+    engine: duckdb.DuckDBPyConnection,
+    stores: Stores,
+    repository: Repository,
+    product: Product,
+    training_set: Manifest,
+    view: FeatureView,
+    sample: pa.Table,
+) -> pa.Table:
+    """Features of a view in SQL, run once for each sampled row on all rows that were known at its time."""
+    import pyarrow as pa
+
+    source, entity = repository.source(view.source), repository.entity_of(view)
+    held = training_set.inputs[raw_table(source.name)].keys()
+    found: list[dict[str, Any]] = []
+    for number, row in enumerate(sample.select([*entity.join_keys, source.event_timestamp]).to_pylist()):
+        moment = row[source.event_timestamp]
+        newest: list[dict[str, Any]] = []
+        for back in range(-(-view.ttl // timedelta(days=1)) + 1):
+            day = (moment.date() - timedelta(days=back)).isoformat()
+            reaching = raw_days([day], view, start=source.start) & held
+            if newest or not reaching:
+                break
+            relation = f"""(
+                SELECT {_known_columns(source, product)}
+                FROM {_raw_files(stores, source, training_set, reaching)} AS raw_rows
+                JOIN (SELECT * FROM sample WHERE {SAMPLE} = {number}) AS sample
+                ON {_known(source, product)})"""
+            rows = sql_view_rows(engine, source, entity, view, relation, [day]).to_pylist()
+            newest = [
+                other
+                for other in rows
+                if all(other[key] == row[key] for key in entity.join_keys)
+                and other[source.event_timestamp] >= moment - view.ttl
+            ]
+        order = (source.event_timestamp, AVAILABLE_AT, *source.primary_key)
+        found.append(max(newest, key=lambda other: tuple(other[name] for name in order), default={}))
+    return pa.table(
+        {name: pa.array([values.get(name) for values in found], pa.float64()) for name in view.feature_names}
+    )
 
 
 def features_on(

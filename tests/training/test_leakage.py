@@ -51,7 +51,28 @@ def _inputs(*names: str, **gate):
     return change
 
 
+def _in_sql(gap: str, **view):
+    """The customer view in SQL, beside the terminal's."""
+
+    def change(bank):
+        sql = f"SELECT TRANSACTION_ID, CUSTOMER_ID, TX_DATETIME, {gap} AS GAP FROM {{source}}"
+        features = [{"name": "GAP", "function": "sql"}]
+        return bank.with_view(
+            "customer_spending", features=features, sql=sql, reach="1d", online=False, **view
+        )
+
+    return change
+
+
+OWN = "PARTITION BY CUSTOMER_ID ORDER BY TX_DATETIME, TRANSACTION_ID"
 CASES = {
+    "SQL that looks back": (_in_sql(f"TX_AMOUNT - lag(TX_AMOUNT) OVER ({OWN})"), Verdict.PASSED, ()),
+    "SQL that looks at others": (
+        _in_sql("count(*) OVER (ORDER BY TX_DATETIME RANGE INTERVAL 1 HOUR PRECEDING)"), Verdict.PASSED, ()),
+    "SQL that looks ahead": (
+        _in_sql(f"lead(TX_AMOUNT) OVER ({OWN})"), Verdict.FAILED, ("GAP changes",)),
+    "SQL that reads labels": (
+        _in_sql(f"lag(TX_FRAUD) OVER ({OWN})"), Verdict.FAILED, ("GAP changes",)),
     "clean": (lambda bank: bank, Verdict.PASSED, ()),
     "no label delay": (_delay("0s"), Verdict.FAILED, ("TERMINAL_ID_RISK_1DAY_WINDOW changes",
                                                       "TERMINAL_ID_RISK_30DAY_WINDOW changes")),
@@ -66,9 +87,15 @@ CASES = {
         _inputs("TX_FRAUD_SCENARIO", allow=["TX_FRAUD_SCENARIO"]), Verdict.PASSED, ()),
     "a stricter limit": (_inputs(single_column_limit=0.05), Verdict.FAILED, ("TX_AMOUNT alone",)),
 }  # fmt: skip
+# each sampled row is a run of the SELECT
+SLOW = ("SQL that looks back", "SQL that looks at others", "SQL that reads labels")
 
 
-@pytest.mark.parametrize(("change", "verdict", "named"), CASES.values(), ids=CASES)
+@pytest.mark.parametrize(
+    ("change", "verdict", "named"),
+    [pytest.param(*case, marks=[pytest.mark.slow] if name in SLOW else []) for name, case in CASES.items()],
+    ids=CASES,
+)
 def test_verdict(bank, change, verdict: Verdict, named: tuple[str, ...]) -> None:
     bank = change(bank)
     bank.build_features()
