@@ -42,7 +42,9 @@ def read_online(opened: OpenProject, view: View, keys: pa.Table) -> OnlineRows:
     with store_told(opened.online_store, FIX):
         for batch in _batches(keys):
             asked = _entity_keys(opened, view, batch)
-            for time, row in opened.feast.provider.online_read(opened.feast.config, feast_view, asked, names):
+            # Redis' store adds to the list of names it is given
+            read = opened.feast.provider.online_read(opened.feast.config, feast_view, asked, list(names))
+            for time, row in read:
                 found.times.append(None if time is None else _utc(time))
                 for name in names:
                     value = (row or {}).get(name)

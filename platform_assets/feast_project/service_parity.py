@@ -141,9 +141,11 @@ def _requests(opened: OpenProject, declared: TrainingSet) -> pa.Table:
     keys = [k for view in views_read(opened.snapshot, declared) for k in view.join_keys]
     values = [field.name for field in request_values(opened.snapshot, declared)]
     names = list(dict.fromkeys([*keys, *values]))
-    if not names:
+    nobodys = [view.name for view in views_read(opened.snapshot, declared) if not view.join_keys]
+    if nobodys:
         raise Blocked(
-            f"training set {declared.name}: its features have no join key; nothing can be asked for"
+            f"training set {declared.name}: Feast answers no online request over {', '.join(nobodys)}, which "
+            f"has no entity, together with others; its parity is measured alone"
         )
     distinct = frame.select(names).group_by(names).aggregate([]).sort_by([(n, "ascending") for n in names])
     most = min(REQUESTS, opened.project.parity.entities)

@@ -171,9 +171,10 @@ def _counted(connection: Any, source: Source, views: Sequence[View], where: Path
     keys = sorted({_stored(source, key) for view in views for key in view.join_keys})
     nulls = [source.timestamp_field, *keys]
     counted = ", ".join(f"count(*) - count({_name(name)})" for name in nulls)
-    # a timestamp with a zone is asked for as a number: DuckDB needs pytz to hand one out
+    # asked for as numbers: DuckDB needs pytz to hand out a timestamp with a zone. The cast is for nanoseconds
     rows, oldest, newest, *missing = connection.execute(
-        f"SELECT count(*), epoch_us(min({time})), epoch_us(max({time})), {counted} FROM source"
+        f"SELECT count(*), epoch_us(min({time})::TIMESTAMPTZ), epoch_us(max({time})::TIMESTAMPTZ), {counted} "
+        f"FROM source"
     ).fetchone()
     if not rows:
         raise SourceError(f"{where}: source {source.name!r} has no rows")

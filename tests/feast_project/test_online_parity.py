@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 from driver_world import DRIVERS, END
+from redis_server import redis_server
 from rides_project import FRESH, HOURLY, Rides, keys, row
 
 from platform_assets.declaration.feast_project import ProjectParity
@@ -24,7 +26,7 @@ from platform_assets.feast_project.online_state import (
     online_state,
     reconcile_registry,
 )
-from platform_assets.feast_project.open_project import OpenProject
+from platform_assets.feast_project.open_project import OpenProject, open_project
 from platform_assets.feast_project.view_parity import view_parity
 
 NEWEST = END - timedelta(hours=1)
@@ -263,25 +265,48 @@ def test_stores_that_are_down(rides: Rides) -> None:
         fill_online(rides.opened(), rides.view(), cause="test")
 
 
-def test_redis_that_is_down(rides: Rides) -> None:
-    rides.materialize()
+def on_redis(rides: Rides, address: str) -> OpenProject:
+    """The same repository with its online store in Redis; its definitions need not be read again."""
+    kept = rides.snapshot
     rides.world.change(
         "online_store: {type: sqlite, path: data/online.db}",
-        "online_store: {type: redis, connection_string: '127.0.0.1:1'}",
+        f"online_store: {{type: redis, connection_string: '{address}'}}",
         "feature_store.yaml",
     )
-    from platform_assets.feast_project.open_project import open_project
+    return open_project(rides.stores, rides.project, rides.world.repo, kept)
 
+
+@pytest.fixture(scope="module")
+def redis_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with redis_server(tmp_path_factory.mktemp("redis")) as url:
+        yield url.removeprefix("redis://").removesuffix("/0")
+
+
+def test_redis_is_filled_corrected_and_measured(rides: Rides, redis_address: str) -> None:
+    """Feast's own write skips a corrected row with the same event timestamp."""
+    rides.materialize()
+    opened = on_redis(rides, redis_address)
+    fill_online(opened, opened.snapshot.view(HOURLY), cause="test")
+    evidence = view_parity(opened, opened.snapshot.view(HOURLY))
+    assert evidence.verdict is Verdict.PASSED, evidence.reason
+    corrected = rides.world.hourly
+    rows = pq.read_table(corrected)
+    cities = rows.column("city").to_pylist()
+    pq.write_table(
+        rows.set_column(rows.column_names.index("city"), "city", [["Lima"] * len(cities)]), corrected
+    )
+    build_latest(opened, opened.snapshot.view(HOURLY), NEWEST, cause="test")
+    evidence = view_parity(opened, opened.snapshot.view(HOURLY))
+    assert evidence.verdict is Verdict.UNKNOWN
+    fill_online(opened, opened.snapshot.view(HOURLY), cause="test")
+    assert stored(opened, HOURLY, 1001)["city"] == "Lima"
+    assert view_parity(opened, opened.snapshot.view(HOURLY)).verdict is Verdict.PASSED
+
+
+def test_redis_that_is_down(rides: Rides) -> None:
+    rides.materialize()
+    opened = on_redis(rides, "127.0.0.1:1")
     kept = rides.stores.lake.table("feast/rides/views/driver_hourly_stats")
-    opened = open_project(rides.stores, rides.project, rides.world.repo, snapshot_of_before(rides))
-    with pytest.raises(Blocked, match=r"online store .*ConnectionError.*start it, or correct"):
+    with pytest.raises(Blocked, match=r"online store redis .*ConnectionError.*start it, or correct"):
         fill_online(opened, opened.snapshot.view(HOURLY), cause="test")
     assert len(kept.history("latest")) == 1
-
-
-def snapshot_of_before(rides: Rides):
-    """The kept snapshot, as one whose files did not change."""
-    from platform_assets.feast_project.snapshot import Snapshot
-    from platform_assets.feast_project.snapshot_cache import cached_path
-
-    return Snapshot.from_json(cached_path(rides.home, "rides").read_bytes())
