@@ -121,7 +121,7 @@ def _of_product(
     if nouns:
         nouns |= dict.fromkeys(AFTER_TRAINING, ("follows the training set", nouns["training_set"][1]))
     online = any(touched.values()) or raw
-    for noun in ("parity_report", "promotion"):
+    for noun in ("hindsight_report", "parity_report", "promotion"):
         if noun not in nouns and noun in observed and observed[noun].days:
             nouns[noun] = (observed[noun].reason, True)
     if online and "parity_report" not in nouns:

@@ -247,22 +247,19 @@ def _observe_training(stores: Stores, repository: Repository, product: Product) 
                 reasons.append("model is not evaluated")
             elif not (stores.home.reports / product.name / METRICS_FILE).exists():
                 reasons.append("the report's files are gone")
-            if not _hindsight_is_measured(stores, product, rows, run):
-                reasons.append("what hindsight adds to this training set is not measured")
             registered = stores.lake.table(names["registered_model"]).manifest(split.id)
             lineage = (
                 stores.lake.table(names["registered_model"]).document_of(registered) if registered else {}
             )
             if lineage.get("training_run_digest") != run.digest:
                 reasons.append("model is not registered")
-    if not reasons:
-        return []
+            if not reasons:
+                return observe_hindsight(stores, product, rows, run)
     mark = fingerprint_of(
         [
             product.training_version,
             product.estimator_version,
             product.gates_version,
-            product.hindsight.fingerprint(),
             {k: dict(v) for k, v in inputs.items()},
             split.id,
             rows.sequence if rows else 0,
@@ -280,16 +277,24 @@ def _observe_training(stores: Stores, repository: Repository, product: Product) 
     ]
 
 
-def _hindsight_is_measured(stores: Stores, product: Product, rows: Manifest, run: Manifest) -> bool:
+def observe_hindsight(stores: Stores, product: Product, rows: Manifest, run: Manifest) -> list[Work]:
+    """The hindsight report of a training set and its model, unless it was measured under these limits."""
     from platform_assets.hindsight.hindsight_report import KIND, hindsight_versions
 
     subject = vocabulary.product_table(product.name, "hindsight_report")
     evidence = stores.evidence.latest(KIND, subject, rows.partition)
-    return (
-        evidence is not None
-        and evidence.holds_for(hindsight_versions(rows, run))
-        and dict(evidence.limits) == product.hindsight.model_dump(mode="json")
-    )
+    versions = hindsight_versions(rows, run)
+    limits = product.hindsight.model_dump(mode="json")
+    if evidence is not None and evidence.holds_for(versions) and dict(evidence.limits) == limits:
+        return []
+    return [
+        Work(
+            "training",
+            (product.name, "hindsight_report"),
+            {"": fingerprint_of([versions, limits])},
+            reason="what hindsight adds is not measured",
+        )
+    ]
 
 
 def _observe_promotion(stores: Stores, repository: Repository, product: Product) -> list[Work]:

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from parcels import DAYS, Parcel, Service, on_time
 
+from platform_assets.automation.observation import observe_hindsight
+from platform_assets.declaration.monitor import HindsightMonitor
 from platform_assets.declaration.product import Product
 from platform_assets.evidence.evidence import Evidence, Verdict
 from platform_assets.hindsight.hindsight_report import KIND, hindsight_report
@@ -188,3 +190,14 @@ def test_a_changed_view_is_not_measured(quiet: Trained) -> None:
     found = Trained(other, quiet.rows, quiet.run).report(**KNOWN)
     assert found.verdict is Verdict.UNKNOWN
     assert "changed since the training set was built" in found.reason
+
+
+def test_it_alone_is_asked_for_when_only_its_limits_changed(quiet: Trained) -> None:
+    stores, product = quiet.service.stores, quiet.service.product
+    quiet.report()
+    assert observe_hindsight(stores, product, quiet.rows, quiet.run) == []
+    stricter = product.model_copy(update={"hindsight": HindsightMonitor(metric_at_most=0.01)})
+    (work,) = observe_hindsight(stores, stricter, quiet.rows, quiet.run)
+    assert work.asset == ("lost_parcels", "hindsight_report")
+    looser = product.model_copy(update={"hindsight": HindsightMonitor(metric_at_most=0.03)})
+    assert observe_hindsight(stores, looser, quiet.rows, quiet.run)[0].days != work.days
