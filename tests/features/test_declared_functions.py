@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import duckdb
@@ -130,6 +131,44 @@ def test_any_declaration_over_any_rows(declared: list[Any], rows: list[dict[str,
             feature
         )  # a root doubles the digits lost
         assert by_numpy[feature.name] == pytest.approx(by_sql[feature.name], abs=1e-7), feature
+
+
+MISTAKES: dict[str, tuple[Any, set[str]]] = {
+    "closed on the left": (
+        lambda sql: re.sub(r"(\d+) PRECEDING AND", lambda m: f"{int(m[1]) + 1} PRECEDING AND", sql),
+        {"count", "distinct_count"},
+    ),
+    "the row itself counts": (lambda sql: sql.replace(" EXCLUDE CURRENT ROW", ""), {"last", "time_since_last"}),
+    "deviation of a population": (lambda sql: re.sub(r"\* \((\w+) - 1\)\)", r"* \1)", sql), {"stddev"}),
+    "of equal moments the first": (
+        lambda sql: sql.replace('epoch_us("at"), "till", "slip"', 'epoch_us("at"), "till" DESC, "slip" DESC'),
+        {"last"},
+    ),
+    "a condition that is unknown passes": (
+        lambda sql: re.sub(r"WHEN (\(\(\"whole\".*?'a'\)\)\)) THEN", r"WHEN coalesce(\1, TRUE) THEN", sql),
+        {"count", "mean", "distinct_count"},
+    ),
+    "at least for more than": (lambda sql: sql.replace("> CAST(0", ">= CAST(0"), {"count", "sum", "stddev"}),
+    "equal values counted twice": (lambda sql: sql.replace("count(DISTINCT ", "count("), {"distinct_count"}),
+    "cents cut off instead of rounded": (
+        lambda sql: sql.replace("CAST(round(", "CAST(trunc("), {"sum", "mean", "last", "stddev"},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("mistake", "wrong"), MISTAKES.values(), ids=list(MISTAKES))
+def test_a_mistake_is_seen(mistake: Any, wrong: set[str]) -> None:
+    """The table of this module would be red for each of the named functions."""
+    view = view_of(*TABLE.values())
+    right = view_sql(SOURCE, repository_of(view).entity_of(view), view, relation="raw_rows_in")
+    assert mistake(right) != right
+    with duckdb.connect() as connection:
+        connection.register("raw_rows_in", ROWS)
+        good, bad = (
+            in_order(connection.sql(sql).to_arrow_table(), ROWS, view) for sql in (right, mistake(right))
+        )
+    differing = {f.function for f in view.features if good[f.name] != bad[f.name]}
+    assert wrong <= differing
 
 
 # edges

@@ -68,6 +68,9 @@ SPENDING = view_of(
     {"name": "mean_2d", "function": "mean", "column": "price", "window": "2d"},
     {"name": "returns", "function": "mean", "column": "returned", "window": "3d", "delay": "1d", "empty": 0},
     {"name": "dearest", "function": "max", "column": "price", "window": "12h", "include_current_row": False},
+    {"name": "sent_back", "function": "count", "window": "2d", "where": "returned and price > 10"},
+    {"name": "spread", "function": "stddev", "column": "price", "window": "2d"},
+    {"name": "unusual", "function": "expression", "expression": "(price - mean_2d) / spread"},
 )
 CALENDAR = view_of(
     "calendar",
@@ -91,7 +94,9 @@ PRODUCT = Product.model_construct(
     estimator=Estimator(path="a.b"),
     gates=(FeatureEquality(kind="feature_equality", entities=4),),
 )
-NUMBERS = ("orders_2d", "mean_2d", "returns", "dearest", "weekend", "price_now")
+NUMBERS = (
+    "orders_2d", "mean_2d", "returns", "dearest", "sent_back", "spread", "unusual", "weekend", "price_now",
+)  # fmt: skip
 SPLIT_DAYS = ("2020-01-07", "2020-01-08", "2020-01-10", "2020-01-11")
 
 
@@ -115,7 +120,9 @@ class House:
         return replace(self, training_set=manifest)
 
 
-def house(folder: Path, late: int = 0) -> House:
+def house(
+    folder: Path, late: int = 0, repository: Repository = REPOSITORY, product: Product = PRODUCT
+) -> House:
     """Eleven days of orders; of every `late` orders one becomes known some hours later."""
     stores = Stores.at(Home.at(folder))
     rng = np.random.default_rng(0)
@@ -145,8 +152,8 @@ def house(folder: Path, late: int = 0) -> House:
     days = raw_days(SPLIT_DAYS, SPENDING, start=START) | {
         (date.fromisoformat(day) - timedelta(days=1)).isoformat() for day in SPLIT_DAYS
     }
-    for view in (SPENDING, CALENDAR):
-        entity = REPOSITORY.entity_of(view)
+    for view in repository.views_of(product):
+        entity = repository.entity_of(view)
         build_feature_days(stores, SOURCE, entity, view, everything, untrusted={}, cause="test")
         table = stores.lake.table(feature_table(view.name))
         views.append(
@@ -159,7 +166,7 @@ def house(folder: Path, late: int = 0) -> House:
     manifest = stores.lake.table(product_table("returns", "training_set")).write(
         "split", joined, key=["order"], code_version="1", inputs=inputs, cause="test",
         notes={
-            "views": {view.name: view.code_version for view in (SPENDING, CALENDAR)},
+            "views": {view.name: view.code_version for view in repository.views_of(product)},
             "reading": "as_known_then",
         },
     )  # fmt: skip
@@ -318,3 +325,45 @@ def test_the_sample_is_the_same_in_every_process() -> None:
     assert sampled_keys([5, 3, None, 8, 1, 9], 3) == sampled_keys([9, 8, 5, 3, 1], 3)
     assert sampled_keys(range(20), 4) == sampled_keys(reversed(range(20)), 4)
     assert len(set(sampled_keys(range(1000), 30))) == 30
+
+
+# a view in SQL, which looks at other entities too
+
+IN_SQL = FeatureView.model_validate(
+    {
+        "name": "rank",
+        "owners": ["team:x"],
+        "source": "orders",
+        "entity": "buyer",
+        "online": False,
+        "reach": "1d",
+        "sql": 'SELECT "order", placed, buyer, price - max(price) OVER (ORDER BY placed RANGE BETWEEN INTERVAL 1 '
+        "DAY PRECEDING AND CURRENT ROW) AS below FROM {source}",
+        "features": [{"name": "below", "function": "sql"}],
+    }
+)
+RANKED = PRODUCT.model_copy(update={"feature_views": ("rank",), "inputs": ("rank",)})
+
+
+def ranked(**changes: Any) -> Repository:
+    view = FeatureView.model_validate({**IN_SQL.model_dump(mode="json"), **changes})
+    return Repository({"orders": SOURCE}, {"buyer": BUYER, "order": ORDER}, {"rank": view})
+
+
+def test_a_view_in_sql_is_not_measured_unless_it_says_how(tmp_path: Path) -> None:
+    found = house(tmp_path, 0, ranked(), RANKED).judged(RANKED, ranked())
+    assert found.verdict is Verdict.UNKNOWN
+    assert "recomputed_on: spark" in found.reason
+
+
+@pytest.mark.slow
+@pytest.mark.spark
+def test_a_view_in_sql_is_recomputed_on_spark(tmp_path: Path) -> None:
+    repository = ranked(recomputed_on="spark")
+    made = house(tmp_path, 7, repository, RANKED)
+    found = made.judged(RANKED, repository)
+    assert found.verdict is Verdict.PASSED, found.reason
+    assert found.measured["rows"] > 20
+    shifted = made.rewritten(lambda rows: rows.set_column(
+        rows.column_names.index("below"), "below", pc.add(rows.column("below"), 0.01)))  # fmt: skip
+    assert shifted.judged(RANKED, repository).verdict is Verdict.FAILED
