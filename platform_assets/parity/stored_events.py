@@ -77,7 +77,7 @@ def row_stamps(
         ]
         found = store.provider.online_read(store.config, feast_view, keys, [TIMES])
         for place, (stamp, row) in enumerate(found, start):
-            if row:
+            if row and TIMES in row and row[TIMES].WhichOneof("val"):  # Redis tells an empty row of nobody
                 there[place] = True
                 stamps[place] = int(stamp.timestamp()) if stamp is not None else 0
     return there, stamps
