@@ -184,10 +184,7 @@ def causes(evidence: Evidence) -> list[tuple[str, str]]:
     return [(row["cause"], row["wrong side"]) for row in evidence.measured["causes"]]
 
 
-def world_with(root: Path, fault: Fault, online: str = "") -> World:
-    world = World.at(root, online=online)
-    world.build()
-    world.fill()
+def with_fault(world: World, fault: Fault) -> World:
     fault(world)
     return world
 
@@ -202,9 +199,9 @@ def proved(world: World, view: FeatureView, first: Evidence) -> None:
 
 
 @pytest.mark.parametrize("name", SERVED)
-def test_what_the_store_has_wrong_is_told_and_repaired(name: str, tmp_path: Path) -> None:
+def test_what_the_store_has_wrong_is_told_and_repaired(name: str, world: World) -> None:
     fault, view, cause, told = SERVED[name]
-    world = world_with(tmp_path, fault)
+    with_fault(world, fault)
     evidence = view_parity(world.stores, REPOSITORY, view)
     assert evidence.verdict is Verdict.FAILED, evidence.reason
     assert causes(evidence) == [(str(cause), "served")]
@@ -215,9 +212,9 @@ def test_what_the_store_has_wrong_is_told_and_repaired(name: str, tmp_path: Path
 
 
 @pytest.mark.parametrize("name", TRAINED)
-def test_what_training_has_wrong_is_told_and_repaired(name: str, tmp_path: Path) -> None:
+def test_what_training_has_wrong_is_told_and_repaired(name: str, world: World) -> None:
     fault, view, cause, told = TRAINED[name]
-    world = world_with(tmp_path, fault)
+    with_fault(world, fault)
     evidence = view_parity(world.stores, REPOSITORY, view)
     assert evidence.verdict is Verdict.FAILED, evidence.reason
     assert causes(evidence) == [(str(cause), "trained")]
@@ -232,23 +229,26 @@ def test_what_training_has_wrong_is_told_and_repaired(name: str, tmp_path: Path)
 @pytest.mark.parametrize("name", SERVED)
 def test_the_same_on_redis(name: str, tmp_path: Path, empty_redis: str) -> None:
     fault, view, cause, _ = SERVED[name]
-    world = world_with(tmp_path, fault, online=empty_redis)
+    world = World.at(tmp_path, online=empty_redis)
+    world.build()
+    world.fill()
+    with_fault(world, fault)
     evidence = view_parity(world.stores, REPOSITORY, view)
     assert causes(evidence) == [(str(cause), "served")]
     proved(world, view, evidence)
 
 
-def test_the_repair_names_the_days_and_entities_that_change(tmp_path: Path) -> None:
-    world = world_with(tmp_path, missed_window)
+def test_the_repair_names_the_days_and_entities_that_change(world: World) -> None:
+    with_fault(world, missed_window)
     (step,) = view_parity(world.stores, REPOSITORY, SHOP_TRADE).measured["repair"]
     assert (step["days"], step["entities"], step["view"]) == (DAYS[-2], 4, "shop_trade")
     assert len(step["key hashes"].split(", ")) == 3
 
 
-def test_no_key_is_in_the_evidence(tmp_path: Path) -> None:
+def test_no_key_is_in_the_evidence(world: World) -> None:
     import json
 
-    world = world_with(tmp_path, unknown)
+    with_fault(world, unknown)
     evidence = view_parity(world.stores, REPOSITORY, SHOP_TRADE)
     told = json.dumps(evidence.measured)
     assert "shop 3" not in told
@@ -256,7 +256,7 @@ def test_no_key_is_in_the_evidence(tmp_path: Path) -> None:
     assert len(evidence.measured["examples"][0]["key_hash"]) == 12
 
 
-def test_two_faults_are_told_apart(tmp_path: Path) -> None:
+def test_two_faults_are_told_apart(world: World) -> None:
     def both(world: World) -> None:
         unknown(world)
         alter(
@@ -266,7 +266,7 @@ def test_two_faults_are_told_apart(tmp_path: Path) -> None:
             lambda c: c | {"event_us": [t - 3_600_000_000 for t in c["event_us"]]},
         )
 
-    world = world_with(tmp_path, both)
+    with_fault(world, both)
     found = causes(view_parity(world.stores, REPOSITORY, SHOP_TRADE))
     assert sorted(found) == [("time zone", "served"), ("unknown cause", "served")]
 
@@ -283,8 +283,7 @@ def _other_version(world: World) -> Repository:
     return Repository(REPOSITORY.sources, REPOSITORY.entities, views, REPOSITORY.folders)
 
 
-def test_a_store_of_another_definition_serves_nothing(tmp_path: Path) -> None:
-    world = world_with(tmp_path, lambda _: None)
+def test_a_store_of_another_definition_serves_nothing(world: World) -> None:
     repository = _other_version(world)
     view = repository.feature_view("shop_trade")
     evidence = view_parity(world.stores, repository, view)
@@ -300,15 +299,14 @@ def test_a_view_that_was_never_filled_is_stuck(tmp_path: Path) -> None:
     proved(world, SHOP_TRADE, evidence)
 
 
-def test_a_store_that_is_gone_is_filled_again(tmp_path: Path) -> None:
-    world = world_with(tmp_path, lambda w: (w.stores.home.feast / "online.db").unlink())
+def test_a_store_that_is_gone_is_filled_again(world: World) -> None:
+    with_fault(world, lambda w: (w.stores.home.feast / "online.db").unlink())
     evidence = view_parity(world.stores, REPOSITORY, SHOP_TRADE)
     assert (evidence.verdict, causes(evidence)) == (Verdict.UNKNOWN, [("unknown cause", "served")])
     proved(world, SHOP_TRADE, evidence)
 
 
-def test_a_passed_parity_needs_no_repair(tmp_path: Path) -> None:
-    world = world_with(tmp_path, lambda _: None)
+def test_a_passed_parity_needs_no_repair(world: World) -> None:
     evidence = view_parity(world.stores, REPOSITORY, SHOP_TRADE)
     assert evidence.measured["repair"] == []
     assert carry_out(world.stores, REPOSITORY, SHOP_TRADE, evidence) == evidence

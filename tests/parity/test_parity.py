@@ -37,15 +37,6 @@ from platform_assets.vocabulary import feature_table, online_table, raw_table
 SHOP_FEATURES = {feature.name for feature in SHOP_TRADE.features}
 
 
-@pytest.fixture
-def world(tmp_path: Path) -> World:
-    """Everything in place: raw days, feature days of the newest day, online states."""
-    made = World.at(tmp_path)
-    made.build()
-    made.fill()
-    return made
-
-
 def rows_of(evidence: Evidence) -> dict[str, dict[str, Any]]:
     return {row["feature"]: row for row in evidence.measured["features"]}
 

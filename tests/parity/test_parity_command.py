@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from planted_faults import alter, keep
 from sales_world import REPOSITORY, SHOP_TRADE, World, product
@@ -12,15 +10,11 @@ from platform_assets.__main__ import main
 from platform_assets.command_line import parity
 
 
-@pytest.fixture
-def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
-    made = World.at(tmp_path)
-    made.build()
-    made.fill()
-    monkeypatch.setenv("PLATFORM_HOME", str(tmp_path))
+@pytest.fixture(autouse=True)
+def home(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PLATFORM_HOME", str(world.stores.home.root))
     monkeypatch.setattr(parity, "find_product", lambda _: (product(), REPOSITORY, None))
     monkeypatch.setattr(parity, "_untrusted", lambda *_: {})
-    return made
 
 
 def test_all_views_pass(world: World, capsys: pytest.CaptureFixture[str]) -> None:

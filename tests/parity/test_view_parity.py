@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -37,14 +36,6 @@ from platform_assets.vocabulary import raw_table
 
 VIEWS = (SHOP_TRADE, MEMBER_RETURNS)
 NAMES = [view.name for view in VIEWS]
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> World:
-    made = World.at(tmp_path)
-    made.build()
-    made.fill()
-    return made
 
 
 @pytest.mark.parametrize("view", VIEWS, ids=NAMES)

@@ -185,6 +185,11 @@ class World:
             write_raw(stores, day, sales(day))
         return cls(stores)
 
+    @classmethod
+    def of(cls, root: Path) -> World:
+        """The world of a home that is there."""
+        return cls(Stores.at(Home.at(root)))
+
     def fill(self) -> None:
         for view in VIEWS:
             if view.online:
