@@ -170,7 +170,7 @@ def _since_last(timeline: Timeline, places: Integers, window: _Windows) -> tuple
     """Seconds since the newest row of each window, and which windows have none."""
     import numpy as np
 
-    newest, some = timeline.newest(window.begin, window.end, window.own)
+    newest, some = timeline.newest(window.begin, window.end, own_out=window.own is not None)
     apart = timeline.apart(places, np.where(some, newest, places))
     return apart.astype(np.float64) / 1_000_000, ~some
 
@@ -196,7 +196,7 @@ class _Column:
         """Windows of some rows, and which of them have no value."""
         if self.absent is not None:
             self.absent[rows] = none
-        elif self.empty_value or value.dtype.kind == "f":
+        elif self.empty_value:  # 0 is what sums of nothing are anyway
             value[none] = self.empty_value
         self.values[rows] = value
 

@@ -70,14 +70,13 @@ class Timeline:
 
         return np.searchsorted(self.line, self.line[places] - earlier // self.tick, side="right")
 
-    def newest(self, begin: Integers, end: Integers, own: Integers | None) -> tuple[Integers, Flags]:
-        """Place of the last row of each window, the row at `own` left out, and whether there is one."""
-        import numpy as np
+    def newest(self, begin: Integers, end: Integers, *, own_out: bool) -> tuple[Integers, Flags]:
+        """Place of the last row of each window and whether there is one.
 
-        last = end - 1
-        if own is not None:
-            # of equal timestamps any is the newest, so that the row before the own one will do
-            last = np.where(last == own, last - 1, last)
+        With `own_out` each window holds the row itself, which does not count: it, or one of the same
+        moment, stands last, so that the place before has the moment asked for.
+        """
+        last = end - (2 if own_out else 1)
         return last, last >= begin
 
     def apart(self, places: Integers, earlier: Integers) -> Integers:
