@@ -14,6 +14,7 @@ from platform_assets.declaration.duration import microseconds
 from platform_assets.declaration.feature_view import FeatureView
 from platform_assets.declaration.product import Product
 from platform_assets.declaration.repository import Repository
+from platform_assets.errors import Blocked
 from platform_assets.features.engine import duckdb_engine
 from platform_assets.features.reach import raw_days
 from platform_assets.hindsight.row_versions import REPLACED_AT, RowVersions, quoted
@@ -58,8 +59,10 @@ def known_then(
     replaced, and raw inputs are those of the version known at t (of a row that came later, its first
     version). A train row counts, with the label of that moment, when it was known at `trained_as_of`;
     a test row when it was known once the last test label was due. Only rows that hindsight reaches are
-    computed anew. Raises what `assemble` raises, LakeError when a recorded version is gone.
+    computed anew. Raises what `assemble` raises, LakeError when a recorded version is gone, Blocked for a
+    view in SQL.
     """
+    _refuse_sql(repository, product)
     split = split_of(training_set)
     days = days_read(repository, product, split)
     with duckdb_engine() as engine, tempfile.TemporaryDirectory(prefix="platform-known-then-") as folder:
@@ -80,6 +83,17 @@ def known_then(
             reached.update(places)
             rows = _replaced(engine, repository, view, versions, rows, places, names)
     return KnownThen(rows, len(reached))
+
+
+def _refuse_sql(repository: Repository, product: Product) -> None:
+    """A view in SQL may look at any row of any entity, so nobody can say which rows hindsight reaches."""
+    names = [name for name in features_read(repository, product) if repository.feature_view(name).sql]
+    if names:
+        raise Blocked(
+            f"raw rows came late or were corrected, and feature view {', '.join(names)} is declared in sql: "
+            f"what it would have computed then is not measured; declare its features by functions, or take "
+            f"the view out of inputs"
+        )
 
 
 def evaluated_as_of(product: Product, split: SplitDays) -> str:

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from parcels import DAYS, NEVER, Judge, Parcel, Service, by_parcel, moment, on_time
 
-from platform_assets.errors import LakeError
+from platform_assets.errors import Blocked, LakeError
 from platform_assets.features.engine import duckdb_engine
 from platform_assets.hindsight.known_then import known_then
 from platform_assets.hindsight.row_versions import REPLACED_AT, RowVersions, row_versions
@@ -150,3 +150,18 @@ def test_a_column_declared_since_corrects_nothing_and_is_not_made_up(tmp_path: P
     service.deliver([replace(FIRST[2], grams=9, known=10**4)])
     with pytest.raises(LakeError, match=r"1 rows of 2024-03-04 .* has no column grams, which was declared"):
         versions_of(service)
+
+
+def test_a_view_in_sql_is_not_measured(tmp_path: Path) -> None:
+    in_sql = {
+        "sql": 'SELECT parcel, "at", shop, grams * 2 AS twice FROM {source}',
+        "reach": "0d",
+        "online": False,
+        "features": [{"name": "twice", "function": "sql"}],
+    }
+    service = Service(tmp_path / "home", view=in_sql)
+    service.deliver(on_time(FIRST))
+    service.deliver([replace(FIRST[10], grams=6, known=10**4)])
+    made = service.training_set()
+    with pytest.raises(Blocked, match="feature view shop_parcels is declared in sql: what it would have"):
+        known_then(service.stores, service.repository, service.product, made, versions_of(service))
