@@ -129,7 +129,9 @@ def one_side(side: str, file: Path, folder: Path, url: str) -> dict[str, float]:
     """Run in a process of its own: what one side took, after imports and registration."""
     store = feast_store(file, folder, url) if side.startswith("feast") else None
     if store is None:
+        import duckdb  # noqa: F401
         import mmh3  # noqa: F401
+        import pyarrow.parquet  # noqa: F401
         import redis  # noqa: F401
 
         import platform_assets.online.latest_rows  # noqa: F401

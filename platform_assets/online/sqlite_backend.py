@@ -141,14 +141,28 @@ class SqliteBackend:
 def _lines(rows: Rows) -> Iterator[tuple[Any, ...]]:
     """Rows as Feast's table holds them, in the order of its primary key: it is filled fastest so."""
     order = sorted(range(len(rows)), key=rows.keys.__getitem__)
-    moments = _seconds(rows.moments, len(rows))
-    created = _seconds(rows.created, len(rows))
-    names = sorted(rows.values)
-    columns = [(name, rows.values[name], rows.texts.get(name)) for name in names]
-    for place in order:
-        key, moment, made = rows.keys[place], moments[place], created[place]
-        for name, values, texts in columns:
-            yield key, name, values[place], texts[place] if texts else None, moment, made
+
+    def sorted_(values: Sequence[Any]) -> list[Any]:
+        return [values[place] for place in order]
+
+    keys = sorted_(rows.keys)
+    moments = sorted_(_seconds(rows.moments, len(rows)))
+    created = sorted_(_seconds(rows.created, len(rows)))
+    columns = []
+    for name in sorted(rows.values):
+        texts = sorted_(rows.texts[name]) if name in rows.texts else itertools.repeat(None)
+        columns.append(
+            zip(
+                keys,
+                itertools.repeat(name),
+                sorted_(rows.values[name]),
+                texts,
+                moments,
+                created,
+                strict=False,
+            )
+        )
+    return itertools.chain.from_iterable(zip(*columns, strict=False))
 
 
 def _seconds(moments: Sequence[int] | int | None, count: int) -> Sequence[int | None]:

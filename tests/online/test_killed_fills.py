@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sales_world import DAYS, NEWEST, REPOSITORY, SHOP_TRADE, World, sales, write_raw
+from sales_world import DAYS, NEWEST, REPOSITORY, SHOP_TRADE, SOURCE, World, sales, write_raw
 
+from platform_assets.features.compute import build_feature_days
 from platform_assets.online.feast_objects import feast_name
 from platform_assets.online.feast_registry import Fault, open_online_store
 from platform_assets.online.online_store import fill_online, serve
@@ -133,6 +134,7 @@ def newest_by_hand(world: World) -> dict[str, set[int]]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_thirty_kills_leave_nothing_that_the_next_fill_does_not_heal(tmp_path: Path, online: str) -> None:
     """Whatever was killed: what is served until the next run is one whole state, and then it is the truth."""
     world = World.at(tmp_path, online=online)
@@ -150,7 +152,7 @@ def test_thirty_kills_leave_nothing_that_the_next_fill_does_not_heal(tmp_path: P
         for n in range(30):
             before = serve(world.stores, REPOSITORY, SHOP_TRADE, rows)
             write_raw(world.stores, DAYS[-2], sales(DAYS[-2], rows=30 + n))
-            world.build()
+            build(world)
             killed += fills.fill(kill_after=chance.uniform(0, takes)) == signal.SIGKILL
             between = serve(world.stores, REPOSITORY, SHOP_TRADE, rows)
             assert fills.fill() == 0
@@ -164,7 +166,14 @@ def test_thirty_kills_leave_nothing_that_the_next_fill_does_not_heal(tmp_path: P
             told: list[Fault] = []
             fill_online(world.stores, REPOSITORY, SHOP_TRADE, cause="again", tell=told.append)
             assert told == []
+            print(n, "killed so far:", killed)
     assert killed >= 10
+
+
+def build(world: World) -> None:
+    """The feature day whose rows are published."""
+    entity = REPOSITORY.entity_of(SHOP_TRADE)
+    build_feature_days(world.stores, SOURCE, entity, SHOP_TRADE, [NEWEST], untrusted={}, cause="test")
 
 
 @contextmanager
