@@ -55,6 +55,7 @@ bench: install
 	@$(BIN)/python benchmarks/second_run.py
 	@$(BIN)/python benchmarks/new_day.py
 	@$(BIN)/python benchmarks/contract_large_day.py
+	@$(BIN)/python benchmarks/online_write.py
 	@$(BIN)/python benchmarks/parity_cost.py
 	@$(BIN)/python benchmarks/feature_scale.py
 	@$(BIN)/python benchmarks/feature_new_day.py
