@@ -200,6 +200,15 @@ def test_a_small_deviation_of_large_numbers_keeps_its_digits() -> None:
     assert found[9] == pytest.approx((5 / 18) ** 0.5, rel=1e-15)
 
 
+def test_a_deviation_of_widely_spread_numbers_is_within_four_units_in_the_last_place() -> None:
+    """Where the numerator passes 2^53 engines turn it into a double in their own ways."""
+    made = np.random.default_rng(5)
+    rows = [{"whole": int(made.integers(-(2**40), 2**40)), "minute": n} for n in range(60)]
+    view, raw = view_of({"function": "stddev", "column": "whole", "window": "1d"}), table_of(rows)
+    for got, want in zip(on_duckdb(view, raw)["f0"][1:], in_numpy(view, raw)["f0"][1:], strict=True):
+        assert abs(got - want) <= 4 * np.spacing(want)
+
+
 def test_a_deviation_beside_a_value_that_is_not_finite_is_null() -> None:
     rows = [{"free": 1.0}, {"free": 2.0}, {"free": float("inf")}]
     assert one({"function": "stddev", "column": "free", "window": "1d"}, *rows) == [None] * 3
