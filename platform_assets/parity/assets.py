@@ -76,14 +76,23 @@ def view_parity_metadata(evidence: Evidence, shares: list[float]) -> dict[str, A
     measured = evidence.measured
     drawn = [share for share in shares if share == share]
     told = f"![share of entities that differ]({sparkline(drawn)}) {drawn[-1]:.2%} now" if drawn else "unknown"
-    tables = {
-        name: events.table(measured.get(name, [])) for name in ("features", "causes", "repair", "examples")
-    }
+    tables = {name: measured.get(name, []) for name in ("causes", "repair", "features", "examples")}
+    tables["features"] = [_shown(row) for row in tables["features"]]
+    facts = events.evidence_metadata(evidence)
+    first = {name: facts.pop(name) for name in (vocabulary.VERDICT, vocabulary.EVIDENCE_REASON)}
     return {
-        **events.evidence_metadata(evidence),
-        **tables,
+        **first,
         "share over time": dg.MetadataValue.md(told),
+        **{name: events.table(rows) for name, rows in tables.items()},
+        **facts,
     }
+
+
+def _shown(row: dict[str, Any]) -> dict[str, Any]:
+    """A feature's line as people read it: errors to six digits, the largest first."""
+    kept = {name: value for name, value in row.items() if not name.endswith("_error")}
+    errors = {name: f"{row[name]:.6g}" for name in ("max_error", "p99_error", "p50_error", "mean_error")}
+    return kept | errors
 
 
 def parity_report_asset(repository: Repository, product: Product) -> dg.AssetsDefinition:

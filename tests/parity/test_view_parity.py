@@ -165,3 +165,14 @@ def test_only_what_the_lake_knows_is_compared_once(world: World) -> None:
     found = measure_view(world.stores, REPOSITORY, SHOP_TRADE)
     assert sorted(found.entities.to_pylist()) == ["shop 0", "shop 1", "shop 2", "shop 3"]
     assert not found.differing.any()
+
+
+def test_what_people_see_begins_with_verdict_causes_and_repair(world: World) -> None:
+    from platform_assets.parity.assets import view_parity_metadata
+
+    shown = view_parity_metadata(view_parity(world.stores, REPOSITORY, SHOP_TRADE), [0.5, float("nan"), 0.0])
+    assert list(shown)[:6] == [
+        "evidence/verdict", "evidence/reason", "share over time", "causes", "repair", "features",
+    ]  # fmt: skip
+    assert "0.00% now" in shown["share over time"].value
+    assert len(shown["features"].records) == 16
