@@ -57,9 +57,6 @@ class OnlineBackend(Protocol):
         Whoever reads single rows meanwhile finds older or newer ones, and none missing that both hold.
         """
 
-    def clear(self, view: str, features: Sequence[str]) -> None:
-        """Remove everything that the view holds of these features."""
-
 
 def open_backend(home: Home) -> OnlineBackend:
     """The online store of a home; nothing is opened or created yet."""

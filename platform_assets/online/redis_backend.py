@@ -89,12 +89,6 @@ class RedisBackend:
         except _errors() as error:
             raise self._unwritable(error) from error
 
-    def clear(self, view: str, features: Sequence[str]) -> None:
-        try:
-            self._remove(_client(self.url), view, features, b"none")
-        except _errors() as error:
-            raise self._unwritable(error) from error
-
     def _remove(self, client: Any, view: str, features: Sequence[str], filling: bytes) -> None:
         """Remove every row of a view that another writing left."""
         script = client.register_script(_REMOVE)

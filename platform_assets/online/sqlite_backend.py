@@ -90,10 +90,6 @@ class SqliteBackend:
                 if part is not None:
                     database.executemany(_INSERT.format(table), _lines(part))
 
-    def clear(self, view: str, features: Sequence[str]) -> None:  # noqa: ARG002 - a table has no others
-        with self._writing() as database:
-            database.execute(f"DELETE FROM {_created(database, view)}")
-
     @contextlib.contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
         """One snapshot for all that is read."""
@@ -169,12 +165,6 @@ def _seconds(moments: Sequence[int] | int | None, count: int) -> Sequence[int | 
     if moments is None or isinstance(moments, int):
         return [None if moments is None else moments // 1_000_000] * count
     return [moment // 1_000_000 for moment in moments]
-
-
-def _created(database: sqlite3.Connection, view: str) -> str:
-    table = _table(view)
-    database.execute(f"CREATE TABLE IF NOT EXISTS {table} ({_COLUMNS})")
-    return table
 
 
 def _table(view: str) -> str:

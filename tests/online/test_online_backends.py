@@ -61,9 +61,6 @@ def test_replacing_leaves_nothing_of_before(backend) -> None:
     backend.replace("v", rows(5_000, 12_345, 1))
     assert held(backend, "v", rows(5_000, 12_345, 1)).exactly
     assert held(backend, "w", rows(0, 10)).exactly
-    backend.clear("v", ["n", "m"])
-    assert sum(len(keys) for keys, _ in backend.scan("v", ["n"])) == 0
-    assert held(backend, "w", rows(0, 10)).exactly
 
 
 def test_what_differs_is_counted(backend) -> None:
