@@ -16,6 +16,8 @@ from feast_world import day, open_store, source, view
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from platform_assets.features import as_of_sql
+
 NOON = datetime(2024, 1, 1, 12, tzinfo=UTC)
 STAMP = pa.timestamp("us", tz="UTC")
 DRIVER = feast.Entity(name="driver", join_keys=["driver"], value_type=feast.ValueType.INT64)
@@ -120,9 +122,18 @@ ROW = st.builds(Row, WHO, WHERE, MINUTE, st.one_of(st.none(), st.integers(0, 14)
     kinds=st.lists(st.sampled_from(sorted(TTLS)), min_size=1, max_size=3, unique=True),
     name=st.sampled_from(["created", "plain"]),
     many=st.booleans(),
+    large=st.booleans(),
 )
 def test_equals_a_plain_loop(
-    many_views: Any, rows: Any, asked: Any, files: Any, then: Any, kinds: Any, name: Any, many: Any
+    many_views: Any,
+    rows: Any,
+    asked: Any,
+    files: Any,
+    then: Any,
+    kinds: Any,
+    name: Any,
+    many: Any,
+    large: Any,
 ) -> None:
     store, repo = many_views
     write_rows(repo / name, rows, files)
@@ -140,7 +151,11 @@ def test_equals_a_plain_loop(
     job = store.get_historical_features(
         frame, features, full_feature_names=True, filter_by_created_timestamp=then
     )
-    found = job.to_arrow()
+    with pytest.MonkeyPatch.context() as patch:
+        if large:  # as if there were too many rows to look keys up, and to hold all hashes at once
+            patch.setattr(as_of_sql, "_FEW_ROWS", 0)
+            patch.setattr(as_of_sql, "_HASHES_AT_ONCE", 3)
+        found = job.to_arrow()
     assert found.column("row").to_pylist() == list(range(len(asked)))
     for kind in kinds:
         expected = [
