@@ -13,10 +13,10 @@ files. Imports and opening the store are told apart from the call.
     python benchmarks/offline_store.py [--rows 600000 1750000] [--with feast_duckdb dask spark] [--json]
     python benchmarks/offline_store.py --large
 
-Feast's DuckDB store takes about 6 GB for 600,000 rows and 17 GB for 1.75 million; dask needs more. `--large`
-joins 20 million rows (an Arrow table) with 20 million feature rows a view into a Parquet file, ours alone,
-inside 4 GiB. `--rows 60000` is a size that all can do. No TTL
-unless BENCHMARK_TTL_DAYS is set: a short one spares Feast's stores most of their work. The exit code is 1 when a target is missed.
+Without TTL Feast's DuckDB store takes 17 GB for 1.75 million rows, and dask more for fewer. There is no TTL
+unless BENCHMARK_TTL_DAYS is set: a short one spares Feast's stores most of their work. `--large` joins 20
+million rows (an Arrow table) with 20 million feature rows a view into a Parquet file, ours alone, inside
+4 GiB. The exit code is 1 when a target is missed.
 """
 
 from __future__ import annotations
