@@ -35,7 +35,11 @@ MODULES = {
     "lake/lake": ["tests/lake"],
     "evidence/evidence": ["tests/evidence"],
     "evidence/ledger": ["tests/evidence"],
-    "evidence/waiver": ["tests/raw/test_trust.py", "tests/registry/test_waivers_and_approvals.py"],
+    "evidence/waiver": [
+        "tests/evidence/test_waiver.py",
+        "tests/raw/test_trust.py",
+        "tests/registry/test_waivers_and_approvals.py",
+    ],
     "automation/plan": ["tests/automation"],
     "monitoring/psi": ["tests/monitoring/test_psi.py"],
     "features/window_sql": ["tests/features/test_windows.py"],
