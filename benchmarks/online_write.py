@@ -116,8 +116,8 @@ def by_feast(store: Any) -> None:
 def ours(file: Path, folder: Path, url: str) -> None:
     """What a fill does for Feast's own clients."""
     from platform_assets.home import Home
+    from platform_assets.online.backend_choice import open_backend
     from platform_assets.online.latest_rows import latest_rows, newest_rows
-    from platform_assets.online.online_backend import open_backend
 
     source, view = declared()
     backend = open_backend(Home.at(folder, url))

@@ -18,11 +18,12 @@ from platform_assets.features.compute import expected_inputs
 from platform_assets.features.engine import duckdb_engine, parquet_files
 from platform_assets.lake.digest import canonical, table_digest
 from platform_assets.lake.manifest import Manifest
+from platform_assets.online.backend_choice import open_backend
 from platform_assets.online.feast_bytes import float_values, string_value, whole_values
 from platform_assets.online.feast_objects import UNTIL, feast_name
 from platform_assets.online.feast_registry import Fault, Tell
 from platform_assets.online.held_rows import is_held
-from platform_assets.online.online_backend import OnlineBackend, Rows, open_backend
+from platform_assets.online.online_backend import OnlineBackend, Rows
 from platform_assets.online.state_rows import stored_keys
 from platform_assets.stores import Stores
 from platform_assets.vocabulary import AVAILABLE_AT, feature_table, online_table, raw_table

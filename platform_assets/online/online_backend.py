@@ -1,4 +1,4 @@
-"""What an online store must be able to do, and which one a home uses.
+"""What an online store must be able to do.
 
 A backend writes and reads Feast's own layout, so that Feast reads what we write. It knows Feast views by
 name and rows by their serialized entity key; what the rows mean is decided elsewhere.
@@ -56,17 +56,6 @@ class OnlineBackend(Protocol):
 
         Whoever reads single rows meanwhile finds older or newer ones, and none missing that both hold.
         """
-
-
-def open_backend(home: Home) -> OnlineBackend:
-    """The online store of a home; nothing is opened or created yet."""
-    if home.online:
-        from platform_assets.online.redis_backend import RedisBackend, checked_url
-
-        return RedisBackend(checked_url(home.online))
-    from platform_assets.online.sqlite_backend import SqliteBackend
-
-    return SqliteBackend(online_file(home), home.locks / "online_store")
 
 
 def online_file(home: Home) -> Path:

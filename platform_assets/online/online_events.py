@@ -19,9 +19,10 @@ from platform_assets.declaration.source import Source
 from platform_assets.errors import Blocked
 from platform_assets.home import Home
 from platform_assets.lake.manifest import Manifest
+from platform_assets.online.backend_choice import open_backend
 from platform_assets.online.feast_bytes import text_of
 from platform_assets.online.feast_objects import SLOT, STATE_DIGEST, UNTIL, slot_view_name
-from platform_assets.online.online_backend import PROJECT, OnlineBackend, online_file, open_backend
+from platform_assets.online.online_backend import PROJECT, OnlineBackend, online_file
 from platform_assets.online.online_state import midnight, shape, state_columns
 from platform_assets.online.redis_backend import checked_url, feast_connection
 from platform_assets.online.serving_windows import HORIZON, Events

@@ -17,6 +17,7 @@ from platform_assets.errors import Blocked
 from platform_assets.lake.atomic_files import exclusive_lock
 from platform_assets.lake.digest import document_digest, table_digest
 from platform_assets.lake.manifest import Manifest
+from platform_assets.online.backend_choice import open_backend
 from platform_assets.online.feast_objects import (
     ENTITIES,
     SLOT,
@@ -30,7 +31,7 @@ from platform_assets.online.feast_objects import (
 from platform_assets.online.feast_registry import Fault, Tell, open_online_store, promised_interval, reconcile
 from platform_assets.online.held_rows import held
 from platform_assets.online.latest_rows import publish_latest, whole_days
-from platform_assets.online.online_backend import OnlineBackend, Rows, open_backend
+from platform_assets.online.online_backend import OnlineBackend, Rows
 from platform_assets.online.online_events import PARTITION, fill_lock
 from platform_assets.online.online_state import recent_events, shape
 from platform_assets.online.serving_windows import retention

@@ -10,6 +10,7 @@ from platform_assets.declaration.feature_view import FeatureView
 from platform_assets.declaration.repository import Repository
 from platform_assets.declaration.source import Source
 from platform_assets.lake.manifest import Manifest
+from platform_assets.online.backend_choice import open_backend
 from platform_assets.online.feast_bytes import Blob, entity_of, text_of
 from platform_assets.online.feast_objects import (
     KEYS,
@@ -20,7 +21,7 @@ from platform_assets.online.feast_objects import (
     VALUE,
     slot_view_name,
 )
-from platform_assets.online.online_backend import OnlineBackend, open_backend
+from platform_assets.online.online_backend import OnlineBackend
 from platform_assets.online.online_events import promised_state, unreadable
 from platform_assets.online.online_state import state_columns
 from platform_assets.online.serving_windows import Events, measures

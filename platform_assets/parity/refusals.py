@@ -12,7 +12,7 @@ from platform_assets.online.online_events import PARTITION
 from platform_assets.online.online_state import shape
 from platform_assets.online.whole_state import read_all_events
 from platform_assets.parity.hypotheses import Cause
-from platform_assets.parity.repair import FILL
+from platform_assets.parity.repair_plan import FILL
 from platform_assets.stores import Stores
 from platform_assets.vocabulary import online_table
 

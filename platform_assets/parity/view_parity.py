@@ -109,7 +109,7 @@ def _measured(
     stores: Stores, repository: Repository, view: FeatureView
 ) -> tuple[Verdict, str, dict[str, Any]]:
     from platform_assets.parity.causes import diagnose
-    from platform_assets.parity.repair import repair_plan
+    from platform_assets.parity.repair_plan import repair_plan
     from platform_assets.parity.view_measurement import measure_view
 
     found = measure_view(stores, repository, view)

@@ -14,6 +14,7 @@ from sales_world import DAYS, MEMBER_RETURNS, NEWEST, REPOSITORY, SHOP_TRADE, Wo
 
 from platform_assets.errors import Blocked, DeclarationError, LakeError
 from platform_assets.home import Home
+from platform_assets.online.backend_choice import open_backend
 from platform_assets.online.feast_bytes import entity_keys, string_value, whole_values
 from platform_assets.online.feast_objects import (
     SLOT,
@@ -24,7 +25,7 @@ from platform_assets.online.feast_objects import (
     slot_view_name,
 )
 from platform_assets.online.held_rows import held
-from platform_assets.online.online_backend import Rows, open_backend
+from platform_assets.online.online_backend import Rows
 from platform_assets.online.online_events import read_events
 from platform_assets.online.online_store import fill_online, open_online_store, serve
 from platform_assets.online.redis_backend import feast_connection

@@ -18,7 +18,8 @@ from platform_assets.declaration.repository import Repository
 from platform_assets.evidence.evidence import Evidence, Verdict
 from platform_assets.online.online_store import fill_online
 from platform_assets.parity.hypotheses import Cause
-from platform_assets.parity.repair import BUILD, FILL, carry_out
+from platform_assets.parity.repair import carry_out
+from platform_assets.parity.repair_plan import BUILD, FILL
 from platform_assets.parity.view_parity import view_parity
 from platform_assets.vocabulary import feature_table
 
