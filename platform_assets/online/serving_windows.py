@@ -188,19 +188,27 @@ def _counted(
     if with_own and own is not None:
         place = len(values)
         if feature.function == "last" and events.keys is not None:
-            place = _place(source, times, events.keys[used], moment, own.get(OWN_KEY))
+            place = place_of_own(source, times, events.keys[used], moment, own.get(OWN_KEY))
         values = np.insert(values, place, own[feature.column])
     return _Counted(len(values), times, values)
 
 
-def _place(source: Source, times: np.ndarray, keys: np.ndarray, moment: int, key: Any) -> int:
+def place_of_own(source: Source, times: np.ndarray, keys: np.ndarray, moment: int, key: Any) -> int:
     """Where the request's own row stands among events: by time, then by primary key; without one, last."""
     place = len(times)
     while key is not None and place and times[place - 1] == moment:
-        if _order(source, keys[place - 1]) < _order(source, key):
+        if _stands_before(source, keys[place - 1], key):
             break
         place -= 1
     return place
+
+
+def _stands_before(source: Source, key: Any, other: Any) -> bool:
+    """Whether a stored key is ordered before another; one that is no key of the source (foreign) always is."""
+    try:
+        return bool(_order(source, key) < _order(source, other))
+    except (ValueError, TypeError):
+        return True
 
 
 def _order(source: Source, key: Any) -> Any:

@@ -1,14 +1,15 @@
 """Windows of many entities finished at once: what `finish` gives for each of them alone.
 
-Each entity is asked at one moment. Frames are found by one binary search for all entities together; sums are
-differences of running totals where measures are whole numbers, so they are exact.
+Each entity is asked at one moment, so an event counts for at most one of them. Frames are found by one binary
+search for all entities together; sums are differences of running totals where measures are whole numbers, so
+they are exact.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from platform_assets.declaration.duration import microseconds
 from platform_assets.declaration.feature import COUNTS, Feature
@@ -17,14 +18,13 @@ from platform_assets.declaration.source import Source
 from platform_assets.online.serving_windows import (
     MISSING,
     MISSING_TEXT,
-    OWN_KEY,
     Measure,
     filter_name,
-    finish,
     keeps_keys,
     measures,
+    place_of_own,
 )
-from platform_assets.parity.differences import Column, column_of
+from platform_assets.parity.differences import Column
 from platform_assets.parity.entity_events import EntityEvents
 
 if TYPE_CHECKING:
@@ -32,9 +32,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     Places = npt.NDArray[np.int64]
-
-AT_ONCE = ("count", "sum", "mean", "min", "max", "last", "time_since_last")
-"""Functions of many entities together; every other, and `last` beside an own row, goes one by one."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +53,7 @@ def window_values(
     others, all_rows = events, events
     if own is not None and keeps_keys(view):
         others = _without(events, own)
-        all_rows = _with(others, moments, own)
+        all_rows = _with(source, others, moments, own)
     sides = {True: all_rows, False: others}
     passing: dict[tuple[str | None, bool], EntityEvents] = {}
     frames: dict[tuple[str | None, bool, int, int], tuple[Places, Places]] = {}
@@ -65,9 +62,6 @@ def window_values(
     for feature in view.windows:
         assert feature.window is not None
         with_own = not feature.delay and not feature.leaves_out_own_row
-        if feature.function not in AT_ONCE or (feature.function == "last" and with_own and own is not None):
-            found[feature.name] = _one_by_one(source, feature, others, moments, own if with_own else None)
-            continue
         among = passing.get((feature.where, with_own))
         if among is None:
             among = passing[feature.where, with_own] = _passing(feature, sides[with_own])
@@ -134,19 +128,34 @@ def _aggregate(
     if feature.function == "count":
         return _or_empty(feature, high - low, some)
     first, last = low[some], high[some]
-    if feature.function == "last":
+    result = np.zeros(len(low), dtype=np.int64 if feature.function == "distinct_count" else np.float64)
+    if feature.function == "distinct_count":
+        result[some] = _distinct(values, first, last)
+    elif feature.function == "stddev":
+        result[some], defined = _deviations(values, first, last, measure)
+        some[some] = defined
+    else:
+        result[some] = _reduced_to_one(feature.function, values, first, last, measure)
+    return _or_empty(feature, result, some)
+
+
+def _reduced_to_one(
+    function: str, values: np.ndarray, first: Places, last: Places, measure: Measure
+) -> np.ndarray:
+    """Sum, mean, min, max or last of windows that hold at least one value."""
+    import numpy as np
+
+    if function == "last":
         reduced = values[last - 1]
-    elif feature.function in ("min", "max"):
-        reduced = _reduced(np.minimum if feature.function == "min" else np.maximum, values, first, last)
+    elif function in ("min", "max"):
+        reduced = _reduced(np.minimum if function == "min" else np.maximum, values, first, last)
     elif measure.exact:
         totals = np.concatenate([[0], np.cumsum(values)])  # whole numbers: a difference of totals is exact
         reduced = totals[last] - totals[first]
     else:
         reduced = _reduced(np.add, values, first, last)
-    number = (last - first) * measure.unit if feature.function == "mean" else measure.unit
-    result = np.zeros(len(low))
-    result[some] = reduced / number
-    return _or_empty(feature, result, some)
+    found: np.ndarray = reduced / ((last - first) * measure.unit if function == "mean" else measure.unit)
+    return found
 
 
 def _present(values: np.ndarray, measure: Measure) -> npt.NDArray[np.bool_]:
@@ -155,6 +164,59 @@ def _present(values: np.ndarray, measure: Measure) -> npt.NDArray[np.bool_]:
     if measure.is_text:
         return np.asarray(values != MISSING_TEXT, dtype=bool)
     return np.asarray(values != MISSING if measure.exact else ~np.isnan(values), dtype=bool)
+
+
+def _distinct(values: np.ndarray, first: Places, last: Places) -> Places:
+    """How many different values each window holds."""
+    import numpy as np
+    import pyarrow as pa
+
+    if not len(first):
+        return np.empty(0, np.int64)
+    index, window = _members(first, last)
+    if values.dtype == object:
+        codes = np.asarray(pa.array(values[index]).dictionary_encode().indices, dtype=np.int64)
+    else:
+        codes = np.unique(values[index], return_inverse=True)[1]
+    span = int(codes.max(initial=0)) + 1
+    return np.bincount(np.unique(window * span + codes) // span, minlength=len(first))
+
+
+def _deviations(
+    values: np.ndarray, first: Places, last: Places, measure: Measure
+) -> tuple[np.ndarray, npt.NDArray[np.bool_]]:
+    """Standard deviation of each window's values as a sample, and which windows have one."""
+    import numpy as np
+
+    n = (last - first).astype(np.float64)
+    there = last - first > 1
+    if measure.exact:
+        largest = int(np.abs(values).max(initial=0))
+        if largest**2 * int((last - first).max(initial=0)) >= 2**63:
+            values = values.astype(object)  # Python's whole numbers have no end
+        sums = _reduced(np.add, values, first, last).astype(object)
+        squares = _reduced(np.add, values * values, first, last).astype(object)
+        spread = ((last - first).astype(object) * squares - sums * sums).astype(np.float64)
+        below = np.where(there, n * (n - 1), 1.0)
+        return np.sqrt(spread / below) / measure.unit, there
+    index, window = _members(first, last)
+    finite = np.ones(len(first), dtype=bool)
+    finite[window[~np.isfinite(values[index])]] = False
+    with np.errstate(invalid="ignore", over="ignore"):
+        means = _reduced(np.add, values, first, last) / n
+        apart = values[index] - means[window]
+        squares = np.bincount(window, apart * apart, minlength=len(first))
+        return np.sqrt(squares / np.where(there, n - 1, 1.0)), there & finite
+
+
+def _members(first: Places, last: Places) -> tuple[Places, Places]:
+    """The places of every value in any window, and the window of each."""
+    import numpy as np
+
+    counts = last - first
+    window = np.repeat(np.arange(len(first)), counts)
+    before = np.cumsum(counts) - counts
+    return np.arange(len(window)) - before[window] + first[window], window
 
 
 def _reduced(function: np.ufunc, values: np.ndarray, low: Places, high: Places) -> np.ndarray:
@@ -177,21 +239,6 @@ def _or_empty(feature: Feature, values: np.ndarray, some: np.ndarray) -> Column:
     return Column(np.where(some, values, empty).astype(values.dtype), np.ones(len(values), dtype=bool))
 
 
-def _one_by_one(
-    source: Source, feature: Feature, events: EntityEvents, moments: Places, own: OwnRows | None
-) -> Column:
-    return column_of(
-        [
-            finish(source, feature, events.of(n), moment, None if own is None else _row(own, n))
-            for n, moment in enumerate(moments.tolist())
-        ]
-    )
-
-
-def _row(own: OwnRows, place: int) -> dict[str, Any]:
-    return {name: values[place] for name, values in own.values.items()} | {OWN_KEY: own.keys[place]}
-
-
 def _without(events: EntityEvents, own: OwnRows) -> EntityEvents:
     import numpy as np
 
@@ -201,11 +248,17 @@ def _without(events: EntityEvents, own: OwnRows) -> EntityEvents:
     return events.where(~mine) if mine.any() else events
 
 
-def _with(events: EntityEvents, moments: Places, own: OwnRows) -> EntityEvents:
-    """Each entity's own row put among its events."""
+def _with(source: Source, events: EntityEvents, moments: Places, own: OwnRows) -> EntityEvents:
+    """Each entity's own row put among its events, after those that stand before it at the same moment."""
     import numpy as np
 
     at = _after(events, moments)
+    if events.keys is not None and len(events.times):
+        tied = (at > events.starts[:-1]) & (events.times[np.maximum(at - 1, 0)] == moments)
+        for n in np.flatnonzero(tied).tolist():
+            low, high = int(events.starts[n]), int(at[n])
+            times, keys = events.times[low:high], events.keys[low:high]
+            at[n] = low + place_of_own(source, times, keys, int(moments[n]), own.keys[n])
     keys = None if events.keys is None else np.insert(events.keys, at, own.keys)
     return replace(
         events,
