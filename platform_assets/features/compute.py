@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from platform_assets.declaration.feature_view import AnyEntity, FeatureView
@@ -74,10 +74,12 @@ def build_feature_days(
     cause: str,
     run_id: str = "",
     memory: int | None = None,
+    anew: Collection[str] = (),
 ) -> list[Manifest]:
     """Bring feature days up to date and return their manifests in the order of `days`.
 
-    A day already made from the same raw versions by the same view is left alone. `untrusted` names
+    A day already made from the same raw versions by the same view is left alone, unless it is among those
+    to be made `anew`: somebody changed what its manifest vouches for. `untrusted` names
     raw days that must not be built on, with the reason. Raises Blocked, before anything is written,
     when a raw day in reach of any of the days is missing or untrusted. Days are computed chunk by chunk
     that take `memory` bytes (by default `memory_budget`); each is in place as soon as it is written.
@@ -98,7 +100,8 @@ def build_feature_days(
     done: dict[str, Manifest] = {}
     for day, manifest in features.current(wanted).items():
         if (
-            manifest.is_made_from(view.code_version, wanted[day])
+            day not in anew
+            and manifest.is_made_from(view.code_version, wanted[day])
             and (features.folder / manifest.file).exists()
         ):
             done[day] = manifest
@@ -119,6 +122,7 @@ def build_feature_days(
                 inputs=wanted[day],
                 cause=cause,
                 run_id=run_id,
+                anew=day in anew,
             )
         del part, parts
     return [done[day] for day in days]

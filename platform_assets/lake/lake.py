@@ -160,12 +160,13 @@ class Table:
         cause: str,
         run_id: str = "",
         notes: Mapping[str, Any] | None = None,
+        anew: bool = False,
     ) -> Manifest:
         """Make `rows` the current version of a partition.
 
         Rows are stored sorted by `key`, which must identify them (ValueError otherwise). Writing
         what is already current, made from the same inputs, changes nothing and returns the
-        present manifest.
+        present manifest; with `anew` its file is written again, in case somebody changed it.
         """
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -193,6 +194,7 @@ class Table:
             cause=cause,
             run_id=run_id,
             notes=notes or {},
+            anew=anew,
         )
 
     def write_document(
@@ -239,6 +241,7 @@ class Table:
         cause: str,
         run_id: str,
         notes: Mapping[str, Any],
+        anew: bool = False,
     ) -> Manifest:
         plain = {table: dict(sorted(parts.items())) for table, parts in sorted(inputs.items())}
         folder = self.folder / "manifests" / partition
@@ -246,10 +249,12 @@ class Table:
             present = self.manifest(partition)
             path = self.folder / file
             # a file that no current manifest vouches for may be damaged: it is written again
-            if present is None or present.digest != digest or not path.exists():
+            if anew or present is None or present.digest != digest or not path.exists():
                 with half_written(path) as temporary:
                     write_file(temporary)
             if present is not None and present.digest == digest and present.is_made_from(code_version, plain):
+                if anew and path.suffix == ".parquet":
+                    link_in_place(path, self.folder / "current" / f"{partition}.parquet")
                 return present
             made: list[Manifest] = []
             # a clock that was set back must not put a version before the one it replaces

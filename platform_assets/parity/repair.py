@@ -38,8 +38,11 @@ def carry_out(
     bad, cause = untrusted or {}, f"repair of parity {evidence.id}"
     for step in evidence.measured.get("repair", []):
         if step["do"] == BUILD:
-            days = sorted({*stale_feature_days(stores, repository, view), *_days_of(step)})
-            build_feature_days(stores, source, entity, view, days, untrusted=bad, cause=cause, run_id=run_id)
+            told = _days_of(step)
+            days = sorted({*stale_feature_days(stores, repository, view), *told})
+            build_feature_days(
+                stores, source, entity, view, days, untrusted=bad, cause=cause, run_id=run_id, anew=told
+            )
         else:
             fill_online(stores, repository, view, untrusted=bad, cause=cause, run_id=run_id)
     return view_parity(stores, repository, view, run_id=run_id, after=evidence.id)
