@@ -250,14 +250,17 @@ def test_the_same_on_redis(name: str, tmp_path: Path, empty_redis: str) -> None:
     proved(world, view, evidence)
 
 
-def test_a_repaired_file_is_the_one_that_others_read(world: World) -> None:
+def test_a_repaired_file_is_the_one_that_others_read(tmp_path: Path) -> None:
     """The stable folder holds a hard link to the file: it must follow."""
-    table = world.stores.lake.table(feature_table(SHOP_TRADE.name))
-    before = pq.read_table(table.stable_folder() / f"{NEWEST}.parquet")
+    world = World.at(tmp_path)
+    world.build()
+    world.fill()
+    stable = world.stores.lake.table(feature_table(SHOP_TRADE.name)).stable_folder() / f"{NEWEST}.parquet"
+    before = pq.read_table(stable)
     with_fault(world, foreign_file)
-    assert pq.read_table(table.stable_folder() / f"{NEWEST}.parquet") != before
+    assert pq.read_table(stable) != before
     proved(world, SHOP_TRADE, view_parity(world.stores, REPOSITORY, SHOP_TRADE))
-    assert pq.read_table(table.stable_folder() / f"{NEWEST}.parquet") == before
+    assert pq.read_table(stable) == before
 
 
 def test_the_repair_names_the_days_and_entities_that_change(world: World) -> None:
