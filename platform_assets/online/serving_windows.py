@@ -204,7 +204,7 @@ def place_of_own(source: Source, times: np.ndarray, keys: np.ndarray, moment: in
 
 
 def _stands_before(source: Source, key: Any, other: Any) -> bool:
-    """Whether a stored key is ordered before another; one that is no key of the source (foreign) always is."""
+    """Whether a stored key is ordered before another; a foreign one, no key of the source, always is."""
     try:
         return bool(_order(source, key) < _order(source, other))
     except (ValueError, TypeError):
