@@ -257,8 +257,8 @@ def _with(source: Source, events: EntityEvents, moments: Places, own: OwnRows) -
         tied = (at > events.starts[:-1]) & (events.times[np.maximum(at - 1, 0)] == moments)
         for n in np.flatnonzero(tied).tolist():
             low, high = int(events.starts[n]), int(at[n])
-            times, keys = events.times[low:high], events.keys[low:high]
-            at[n] = low + place_of_own(source, times, keys, int(moments[n]), own.keys[n])
+            times, stored = events.times[low:high], events.keys[low:high]
+            at[n] = low + place_of_own(source, times, stored, int(moments[n]), own.keys[n])
     keys = None if events.keys is None else np.insert(events.keys, at, own.keys)
     return replace(
         events,
