@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from datetime import datetime
 from typing import Any
 
 from platform_assets.command_line.products import find_product
 from platform_assets.environments import environment
+from platform_assets.errors import Blocked
 from platform_assets.stores import Stores
 
 
@@ -30,6 +32,10 @@ def show(arguments: argparse.Namespace) -> int:
     product, _, _ = find_product(arguments.product)
     ledger = Stores.at(environment().home).ledger
     moment = arguments.at or ledger.now()
+    try:
+        datetime.fromisoformat(moment)
+    except ValueError:
+        raise Blocked(f"--at: expected a moment such as 2026-01-31T14:05:00Z, not {moment!r}") from None
     found = champion_at(ledger, product.name, moment)
     print(f"{product.name} at {moment}: {found or 'no champion'}")
     return 0 if found else 1

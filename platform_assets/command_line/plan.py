@@ -9,6 +9,7 @@ from typing import Any
 from platform_assets.automation.forecast import Forecast, Rebuild
 from platform_assets.automation.past_runs import Pace
 from platform_assets.automation.plan import unbroken
+from platform_assets.command_line.declaration_check import check_declaration
 from platform_assets.environments import environment
 from platform_assets.stores import Stores
 
@@ -25,10 +26,11 @@ def plan(arguments: argparse.Namespace) -> int:
     """Print the forecast; 0 whether there is something to rebuild or not."""
     from platform_assets.automation.forecast import forecast
     from platform_assets.automation.past_runs import paces
-    from platform_assets.command_line.products import default_file, find_product
+    from platform_assets.command_line.products import default_file, find_product, packaged_file
 
     home = environment().home
-    product, repository, _ = find_product(arguments.product or str(default_file()))
+    product, repository, file = find_product(arguments.product or str(default_file()))
+    check_declaration(product, repository, file or packaged_file(product.name))
     variables = environment().source_variables(product.source)
     found = forecast(Stores.at(home), repository, product, variables)
     pace = paces(home.dagster, [item.asset for item in found.rebuilds])

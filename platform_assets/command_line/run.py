@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 from platform_assets import vocabulary
 from platform_assets.automation.plan import Request, Work, next_requests
 from platform_assets.command_line.dagster_home import prepare
+from platform_assets.command_line.declaration_check import check_declaration
 from platform_assets.declaration.product import Product
 from platform_assets.declaration.repository import Repository
 from platform_assets.environments import environment, keep_choices
-from platform_assets.errors import DeclarationError
 from platform_assets.lake.storage_errors import fix_in
 from platform_assets.stores import Stores
 
@@ -62,7 +62,7 @@ def _run(arguments: argparse.Namespace) -> int:
     prepare(home)
     # without a word about it, the packaged product: not one that an earlier run was given
     product, repository, file = find_product(arguments.product or str(default_file()))
-    _check_before_running(product, file or packaged_file(product.name))
+    check_declaration(product, repository, file or packaged_file(product.name))
     keep_choices(home, source=product.source, variables=variables, product=product.name, product_file=file)
 
     import dagster as dg
@@ -177,17 +177,6 @@ def _execute(
             text = f"{text}; {fix}" if fix and fix not in text else text
             return f"{request.stage}{span} failed in {event.step_key}: {text} (run {result.run_id})"
     return f"{request.stage}{span} failed (run {result.run_id})"
-
-
-def _check_before_running(product: Product, file: Path) -> None:
-    """What loading the code location may not import is looked at here, before anything runs."""
-    from platform_assets.declaration.yaml_reader import located
-    from platform_assets.training.estimator import build_pipeline
-
-    try:
-        build_pipeline(product.estimator)
-    except DeclarationError as error:
-        raise located(error, file, "attributes") from None
 
 
 def _daily_tables(repository: Repository, product: Product) -> Mapping[Any, str]:

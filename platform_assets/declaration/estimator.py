@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -91,11 +92,19 @@ class Estimator(Declared):
     calibration: Calibration | None = None
     search: Search | None = None
 
-    @field_validator("class_weight")
+    @field_validator("class_weight", mode="before")
     @classmethod
     def _weighs_both(cls, value: Any) -> Any:
-        if isinstance(value, dict) and (set(value) != {0, 1} or min(value.values()) <= 0):
-            raise ValueError("class_weight: expected balanced, or a weight above 0 for each of 0 and 1")
+        if value is None or value == "balanced":
+            return value
+        if (
+            not isinstance(value, dict)
+            or {str(int(key) if isinstance(key, bool) else key) for key in value} != {"0", "1"}
+            or not all(isinstance(weight, int | float) and 0 < weight < math.inf for weight in value.values())
+        ):
+            raise ValueError(
+                "expected balanced, or a weight above 0 for each of 0 and 1, such as {0: 1, 1: 20}"
+            )
         return value
 
     @model_validator(mode="after")

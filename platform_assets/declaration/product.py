@@ -97,6 +97,12 @@ class Product(Declared):
             twice = sorted({name for name in names if names.count(name) > 1})
             raise ValueError(f"metrics: declared twice: {', '.join(twice)}")
         gates_are_complete(self.gates, names)
+        calibration = self.estimator.calibration
+        if calibration and (calibration.last_days or 0) >= self.split.train_days:
+            raise ValueError(
+                f"estimator.calibration.last_days: {calibration.last_days} of {self.split.train_days} train "
+                f"days (split.train_days) leave none to fit the model on"
+            )
         for asset in self.compute:
             if asset not in PRODUCT_ASSETS:
                 raise ValueError(f"compute: {UnknownName.among('asset', asset, PRODUCT_ASSETS)}")

@@ -13,6 +13,7 @@ from pydantic import Field
 
 from platform_assets.declaration.declared import Declared
 from platform_assets.declaration.feature_view import AnyEntity, Entity, FeatureView, JointEntity
+from platform_assets.declaration.gate import NoLeakage
 from platform_assets.declaration.product import Product
 from platform_assets.declaration.source import Source
 from platform_assets.declaration.view_check import check_features
@@ -128,6 +129,11 @@ class Repository:
         for place, entity in entities:
             if entity is not None and entity not in product.entities:
                 raise UnknownName.among("entity of the product", entity, product.entities).at(*place)
+        inputs = self.input_columns(product)
+        for number, gate in enumerate(product.gates):
+            for name in gate.allow if isinstance(gate, NoLeakage) else ():
+                if name not in inputs:
+                    raise UnknownName.among("input to allow", name, inputs).at("gates", number, "allow")
         self._check_evaluation(product, source)
 
     def _check_evaluation(self, product: Product, source: Source) -> None:
@@ -261,4 +267,9 @@ def _check_view(repository: Repository, view: FeatureView) -> None:
             raise UnknownName.among(
                 f"column for the join key of entity {name!r} called", key, source.column_names
             ).at("entity")
-    check_features(view, source)
+        if source.column(key).type not in ("int64", "string"):
+            raise DeclarationError(
+                f"the join key of entity {name!r} is column {key!r}, a {source.column(key).type}; "
+                f"entities are told apart by whole numbers or texts"
+            ).at("entity")
+    check_features(view, source, repository.entity_of(view).join_keys)

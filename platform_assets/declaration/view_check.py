@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from platform_assets.declaration.expression import names_in
 from platform_assets.declaration.expression_types import KIND_OF_TYPE, Kind, check_condition, kind_of
 from platform_assets.declaration.feature import Feature
 from platform_assets.declaration.feature_view import FeatureView
 from platform_assets.declaration.source import Column, Source
+from platform_assets.declaration.view_parity import ViewParity
 from platform_assets.errors import DeclarationError, UnknownName
 
 
-def check_features(view: FeatureView, source: Source) -> None:
+def check_features(view: FeatureView, source: Source, join_keys: Collection[str]) -> None:
     """Raise DeclarationError, with its place in the view, for the first feature that makes none."""
     kinds = {column.name: KIND_OF_TYPE[column.type] for column in source.columns}
+    if not view.online and view.parity != ViewParity():
+        raise DeclarationError(
+            "parity: limits of what is served, and the view says online: false; take them out"
+        ).at("parity")
+    identity = (*source.primary_key, source.event_timestamp, *join_keys)
     for number, feature in enumerate(view.features):
+        if feature.name in identity:
+            raise DeclarationError(
+                f"feature {feature.name!r} is called as a key or the event timestamp of its rows; give it "
+                f"another name"
+            ).at("features", number, "name")
         if feature.column is not None and feature.column not in source.column_names:
             raise UnknownName.among(
                 f"column for feature {feature.name!r} called", feature.column, source.column_names

@@ -58,14 +58,35 @@ def sql_view_rows(
         begin = (date.fromisoformat(day) - date(1970, 1, 1)).days * DAY
         seen = f"{moment} >= {begin - microseconds(view.reach)} AND {moment} < {begin + DAY}"
         raw = engine.sql(f"SELECT {columns} FROM {relation} WHERE {seen}").to_arrow_table()
-        try:
-            declared = (run or run_isolated)(raw, view.sql)
-        except Exception as error:  # each engine has its own tree of errors
-            told = str(error).strip().splitlines()[0]
-            raise DeclarationError(f"feature view {view.name!r}: its sql cannot be run: {told}") from error
-        rows = _checked(source, entity, view, raw, declared, begin)
+        rows = _checked(source, entity, view, raw, _run(view, raw, run or run_isolated), begin)
         found.append(rows if days else rows.slice(0, 0))
     return pa.concat_tables(found)
+
+
+def check_sql_view(source: Source, entity: AnyEntity, view: FeatureView) -> None:
+    """Raise DeclarationError unless the SELECT can be run and gives what is needed: tried on no rows."""
+    import pyarrow as pa
+
+    assert view.sql is not None
+    types = {
+        "int64": pa.int64(),
+        "float64": pa.float64(),
+        "string": pa.string(),
+        "bool": pa.bool_(),
+        "timestamp": pa.timestamp("us"),
+    }
+    columns = {column.name: pa.array([], types[column.type]) for column in source.columns}
+    raw = pa.table({**columns, AVAILABLE_AT: pa.array([], pa.timestamp("us"))})
+    _checked(source, entity, view, raw, _run(view, raw, run_isolated), 0)
+
+
+def _run(view: FeatureView, raw: pa.Table, run: Run) -> pa.Table:
+    assert view.sql is not None
+    try:
+        return run(raw, view.sql)
+    except Exception as error:  # each engine has its own tree of errors
+        told = str(error).strip().splitlines()[0]
+        raise DeclarationError(f"feature view {view.name!r}: its sql cannot be run: {told}") from error
 
 
 def run_isolated(raw: pa.Table, text: str) -> pa.Table:
@@ -103,6 +124,8 @@ def _checked(
     source: Source, entity: AnyEntity, view: FeatureView, raw: pa.Table, declared: pa.Table, begin: int
 ) -> pa.Table:
     """The day's rows with their features, once it is sure that each source row has exactly one."""
+    import pyarrow as pa
+
     keys = source.primary_key
     named = dict.fromkeys((*keys, *entity.join_keys, source.event_timestamp))
     lacking = [name for name in (*named, *view.feature_names) if name not in declared.column_names]
@@ -112,6 +135,13 @@ def _checked(
             f"{', '.join(declared.column_names)}. Primary key, join keys, event timestamp and every feature "
             f"are needed"
         )
+    for name in view.feature_names:
+        kind = declared.schema.field(name).type
+        if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_temporal(kind):
+            raise DeclarationError(
+                f"feature view {view.name!r}: its sql gives {kind} for feature {name}; a feature is a "
+                f"number: compute one from it, or CAST it"
+            )
     with _isolated() as engine:
         engine.register("raw_rows", raw)
         engine.register("declared", declared)

@@ -19,6 +19,21 @@ DEFS = "defs.yaml"
 REPOSITORY = "feature_repo/appointments.yaml"
 CONTRACT = "feature_repo/contracts/appointments.json"
 
+CLINIC_LOAD = """\
+    entity: clinic
+    features:
+      - {name: clinic_visits_12h, function: count, window: 12h}
+      - {name: clinic_minutes_7d, function: mean, column: minutes, window: 7d}
+"""
+SQL_VIEW = """\
+    entity: clinic
+    online: false
+    reach: 1d
+    sql: SELECT appointment, clinic, starts_at, {} FROM {{source}}
+    features:
+      - {{name: clinic_visits_12h, function: sql}}
+"""
+
 # fmt: off
 WRONG: list[tuple[str, str, str | None, str, str]] = [
     ('misspelt field', DEFS,
@@ -378,6 +393,50 @@ WRONG: list[tuple[str, str, str | None, str, str]] = [
      'owners: ["team:clinics"]\n    source: appointments\n    entity: clinic',
      'owners: [clinics]\n    source: appointments\n    entity: clinic',
      "feature_repo/appointments.yaml:34: feature_views.clinic_load.owners.0: expected team:<name> or an e-mail address, not 'clinics'"),
+    ('feature called as the event timestamp', REPOSITORY,
+     'name: clinic_visits_12h',
+     'name: starts_at',
+     "feature_repo/appointments.yaml:38: feature view 'clinic_load': feature 'starts_at' is called as a key or the event timestamp of its rows; give it another name"),
+    ('join key that is a fraction', REPOSITORY,
+     'join_key: clinic}',
+     'join_key: minutes}',
+     "feature_repo/appointments.yaml:36: feature view 'clinic_load': the join key of entity 'clinic' is column 'minutes', a float64; entities are told apart by whole numbers or texts"),
+    ('parity of what is not served', REPOSITORY,
+     '    entity: clinic\n',
+     '    entity: clinic\n    online: false\n    parity: {at_most: 0.1}\n',
+     "feature_repo/appointments.yaml:38: feature view 'clinic_load': parity: limits of what is served, and the view says online: false; take them out"),
+    ('SQL on a column that is not there', REPOSITORY,
+     CLINIC_LOAD,
+     SQL_VIEW.format("minuts AS clinic_visits_12h"),
+     'feature_repo/appointments.yaml:39: feature view \'clinic_load\': its sql cannot be run: Binder Error: Referenced column "minuts" not found in FROM clause!'),
+    ('SQL without the feature', REPOSITORY,
+     CLINIC_LOAD,
+     SQL_VIEW.format("minutes AS visits"),
+     "feature_repo/appointments.yaml:39: feature view 'clinic_load': its sql gives no column clinic_visits_12h; it gives appointment, clinic, starts_at, visits. Primary key, join keys, event timestamp and every feature are needed"),
+    ('SQL that gives a text', REPOSITORY,
+     CLINIC_LOAD,
+     SQL_VIEW.format("patient AS clinic_visits_12h"),
+     "feature_repo/appointments.yaml:39: feature view 'clinic_load': its sql gives string for feature clinic_visits_12h; a feature is a number: compute one from it, or CAST it"),
+    ('misspelt parameter that is searched', DEFS,
+     '    seed: 3',
+     '    search: {parameters: {num_leafs: {low: 3, high: 31, integer: true}}, trials: 3}',
+     "defs.yaml:16: no parameter of lightgbm.LGBMClassifier called 'num_leafs'; did you mean 'num_leaves'?"),
+    ('class weight', DEFS,
+     '    seed: 3',
+     '    class_weight: balance',
+     "defs.yaml:16: estimator.class_weight: expected balanced, or a weight above 0 for each of 0 and 1, such as {0: 1, 1: 20}"),
+    ('class weight of one class', DEFS,
+     '    seed: 3',
+     '    class_weight: {1: 20}',
+     "defs.yaml:16: estimator.class_weight: expected balanced, or a weight above 0 for each of 0 and 1, such as {0: 1, 1: 20}"),
+    ('calibration on all train days', DEFS,
+     '    seed: 3',
+     '    calibration: {last_days: 10}',
+     "defs.yaml:16: estimator.calibration.last_days: 10 of 10 train days (split.train_days) leave none to fit the model on"),
+    ('allowed leak of no input', DEFS,
+     'allow: [patient_missed_20d]',
+     'allow: [patient_mised_20d]',
+     "defs.yaml:23: no input to allow 'patient_mised_20d'; did you mean 'patient_missed_20d'?"),
     ('contract is missing', REPOSITORY,
      'contracts/appointments.json',
      'contracts/apointments.json',
@@ -409,9 +468,10 @@ def test_a_mistake_is_told_with_line_and_nearest_right_name(
     text = (declared / file).read_text()
     assert old is None or old in text
     (declared / file).write_text(new if old is None else text.replace(old, new))
-    assert main(["run", "--product", str(declared / DEFS)]) == 1
-    told = capsys.readouterr().err.strip().removeprefix("error: ").replace(f"{declared}/", "")
-    assert told == message
+    for command in ("plan", "run"):
+        assert main([command, "--product", str(declared / DEFS)]) == 1
+        told = capsys.readouterr().err.strip().removeprefix("error: ").replace(f"{declared}/", "")
+        assert told == message
     assert not (declared.parent / "home/lake").exists()
 
 
