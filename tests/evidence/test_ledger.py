@@ -43,21 +43,21 @@ def test_the_first_entry_follows_a_known_start(ledger: Ledger) -> None:
 @pytest.mark.parametrize("forged", [LOWEST, HIGHEST])
 def test_a_hash_that_is_not_the_content_s_is_noticed(ledger: Ledger, forged: str) -> None:
     rewrite(ledger, replace(ledger.entries()[1], hash=forged), file=2)
-    with pytest.raises(LakeError, match="000002.json: the ledger's chain of hashes is broken here"):
+    with pytest.raises(LakeError, match=r"000002\.json: the ledger's chain of hashes is broken here"):
         ledger.verified()
 
 
 @pytest.mark.parametrize("forged", [LOWEST, HIGHEST])
 def test_an_entry_that_follows_another_one_is_noticed(ledger: Ledger, forged: str) -> None:
     rewrite(ledger, replace(ledger.entries()[2], previous=forged).sealed(), file=3)
-    with pytest.raises(LakeError, match="000003.json: the ledger's chain of hashes is broken here"):
+    with pytest.raises(LakeError, match=r"000003\.json: the ledger's chain of hashes is broken here"):
         ledger.verified()
 
 
 @pytest.mark.parametrize("forged", [1, 9])
 def test_an_entry_of_another_number_is_noticed(ledger: Ledger, forged: int) -> None:
     rewrite(ledger, replace(ledger.entries()[2], sequence=forged).sealed(), file=3)
-    with pytest.raises(LakeError, match="000003.json: the ledger's chain of hashes is broken here"):
+    with pytest.raises(LakeError, match=r"000003\.json: the ledger's chain of hashes is broken here"):
         ledger.verified()
 
 
@@ -90,8 +90,8 @@ def test_an_entry_is_a_file_that_a_person_can_read(ledger: Ledger) -> None:
 @pytest.mark.parametrize("content", ["{", "[]", '{"sequence": 1}'])
 def test_what_cannot_be_read_is_told_with_its_file(ledger: Ledger, content: str) -> None:
     (ledger.folder / "000002.json").write_text(content)
-    with pytest.raises(LakeError, match="000002.json: ledger entry cannot be read"):
+    with pytest.raises(LakeError, match=r"000002\.json: ledger entry cannot be read"):
         ledger.verified()
     (ledger.folder / "head.json").write_text(content)
-    with pytest.raises(LakeError, match="head.json: cannot be read"):
+    with pytest.raises(LakeError, match=r"head\.json: cannot be read"):
         _ = ledger.head
