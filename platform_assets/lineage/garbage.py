@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -40,7 +40,8 @@ def garbage(stores: Stores, *, keep_days: int = KEEP_DAYS, now: datetime | None 
     """Everything in the lake and among the saved models that can go.
 
     Kept are: current versions and the newest of each partition; versions of the last `keep_days`
-    days; every version of a registered model with all it was made from, back to the raw rows.
+    days; every version of a registered model with all it was made from, back to the raw rows; what
+    each online state was filled from; and every version of the raw days behind a current training set.
     Raises Blocked for less than one day, LakeError for a damaged manifest: then nothing is known.
     """
     if keep_days < 1:
@@ -80,7 +81,9 @@ def garbage(stores: Stores, *, keep_days: int = KEEP_DAYS, now: datetime | None 
 def needed(manifests: Iterable[Manifest], *, current: set[tuple[str, str, int]], since: str) -> set[Key]:
     """(table, partition, digest) of all that must stay. Pure.
 
-    `current` holds (table, partition, sequence) of what counts now; `since` is ISO 8601.
+    `current` holds (table, partition, sequence) of what counts now; `since` is ISO 8601. A cause of
+    a parity difference is looked for in the raw rows that the online state was filled from; what a
+    training set knows in hindsight, in all that was ever known of its raw days.
     """
     by_key: dict[Key, list[Manifest]] = defaultdict(list)
     newest: dict[tuple[str, str], Manifest] = {}
@@ -90,28 +93,38 @@ def needed(manifests: Iterable[Manifest], *, current: set[tuple[str, str, int]],
         if place not in newest or newest[place].sequence < manifest.sequence:
             newest[place] = manifest
     kept: set[Key] = set()
-    pending: list[Key] = []
+    ancestors: list[Key] = []
+    training_sets: list[Key] = []
     for key, versions in by_key.items():
-        if any(_is_registration(m) for m in versions):
-            pending.append(key)
-        elif any(
-            (m.table, m.partition, m.sequence) in current
-            or m.created_at >= since
-            or newest[(m.table, m.partition)] is m
-            for m in versions
-        ):
+        is_current = any((m.table, m.partition, m.sequence) in current for m in versions)
+        if any(_is_registration(m) for m in versions) or (is_current and key[0].startswith("online/")):
+            ancestors.append(key)
+        if is_current and key[0].endswith("/training_set"):
+            training_sets.append(key)
+        if is_current or any(m.created_at >= since or newest[(m.table, m.partition)] is m for m in versions):
             kept.add(key)
+    kept |= _with_inputs(ancestors, by_key)
+    days = {(table, day) for table, day, _ in _with_inputs(training_sets, by_key) if table.startswith("raw/")}
+    return kept | {key for key in by_key if key[:2] in days}
+
+
+def _with_inputs(keys: Iterable[Key], by_key: Mapping[Key, list[Manifest]]) -> set[Key]:
+    """The keys, and everything they were made from, directly or through others."""
+    found: set[Key] = set()
+    pending = list(keys)
     while pending:
         key = pending.pop()
-        kept.add(key)
-        for manifest in by_key.pop(key, ()):
+        if key in found:
+            continue
+        found.add(key)
+        for manifest in by_key[key]:
             pending += [
                 (table, partition, digest)
                 for table, parts in manifest.inputs.items()
                 for partition, digest in parts.items()
                 if (table, partition, digest) in by_key
             ]
-    return kept
+    return found
 
 
 def remove(found: Iterable[Garbage]) -> int:

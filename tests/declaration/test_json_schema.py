@@ -25,7 +25,8 @@ BEYOND_A_SCHEMA = (
     "gate is missing", "bad cron", "cron of six", "bad time zone", "module", "class", "LightGBM", "parameter",
     "compute of no", "bad memory", "key twice", "template", "no window", "no column", "two ", "primary key",
     "moment", "day that", "contract", "empty", "text for a day", "condition", "text compared", "SQL in",
-    "standard deviation", "distinct", "time since", "ratio", "expression",
+    "standard deviation", "distinct", "time since", "ratio", "expression", "feature called", "join key",
+    "parity of", "SQL ", "misspelt parameter", "calibration on", "allowed leak",
 )  # fmt: skip
 
 

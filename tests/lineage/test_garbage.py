@@ -22,6 +22,7 @@ from platform_assets.stores import Stores
 TABLES = (
     "raw/a",
     "features/b",
+    "online/b",
     "products/p/training_set",
     "products/p/training_run",
     "products/p/registered_model",
@@ -71,9 +72,28 @@ def test_nothing_that_a_registered_version_descends_from_goes(manifests: list[Ma
             if other.inputs.get(m.table, {}).get(m.partition) == m.digest
         )
 
+    def reaches(m: Manifest, table: str) -> bool:
+        """Whether the present version of a partition of a table was made from it."""
+        if m.table.startswith(table):
+            return newest[(m.table, m.partition)] is m
+        return any(
+            reaches(other, table)
+            for other in manifests
+            if other.inputs.get(m.table, {}).get(m.partition) == m.digest
+        )
+
+    days_trained_on = {
+        m.partition for m in manifests if m.table == "raw/a" and reaches(m, "products/p/training_set")
+    }
     for m in manifests:
         stays = (m.table, m.partition, m.digest) in kept
-        must = reaches_a_model(m) or newest[(m.table, m.partition)] is m or m.created_at >= SINCE
+        must = (
+            reaches_a_model(m)
+            or reaches(m, "online/")
+            or newest[(m.table, m.partition)] is m
+            or m.created_at >= SINCE
+            or (m.table == "raw/a" and m.partition in days_trained_on)
+        )
         assert stays == must, m
 
 
@@ -125,6 +145,20 @@ def test_what_a_registered_version_was_made_from_stays(stores: Stores) -> None:
     put(stores, "products/p/training_set", 2.0)
     assert garbage(stores, now=aged(stores)) == []
     assert len(descent(stores.lake, [("raw/a", "d1", raw.digest)])) == 2
+
+
+def test_what_was_known_of_the_days_of_a_training_set_stays(stores: Stores) -> None:
+    put(stores, "raw/a", 1.0)
+    present = put(stores, "raw/a", 2.0)
+    put(stores, "products/p/training_set", 1.0, {"raw/a": {"d1": present.digest}})
+    assert garbage(stores, now=aged(stores)) == [], "hindsight is told from the version before"
+
+
+def test_what_an_online_state_was_filled_from_stays(stores: Stores) -> None:
+    first = put(stores, "raw/a", 1.0)
+    put(stores, "online/b", 1.0, {"raw/a": {"d1": first.digest}})
+    put(stores, "raw/a", 2.0)
+    assert garbage(stores, now=aged(stores)) == [], "late data are told from what was there at the fill"
 
 
 def test_young_files_versions_and_runs_at_work_are_left_alone(stores: Stores) -> None:

@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from registry_world import DAYS, SPLIT_ID
 
+from platform_assets.__main__ import main
 from platform_assets.errors import UnknownName
 from platform_assets.evidence.evidence import Verdict
 from platform_assets.evidence.waiver import record_waiver
@@ -112,6 +113,14 @@ def test_why_a_version_was_refused(challenged):
     first = explain(challenged.stores.ledger.entries(), "payment_fraud", "1")
     assert first[1].startswith("made champion at ")
     assert explain(challenged.stores.ledger.entries(), "payment_fraud", "7") == []
+
+
+def test_a_moment_that_is_none_is_told(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("PLATFORM_HOME", str(tmp_path))
+    assert main(["champion", "--at", "yesterday"]) == 1
+    assert "--at: expected a moment such as 2026-01-31T14:05:00Z, not 'yesterday'" in capsys.readouterr().err
+    assert main(["champion", "--at", "2026-01-31"]) == 1
+    assert "at 2026-01-31: no champion" in capsys.readouterr().out
 
 
 def test_the_page_tells_everything_and_runs_nothing_of_it(challenged):
