@@ -119,6 +119,8 @@ def open_store(folder: Path, offline: str) -> Any:
             project="benchmark",
             provider="local",
             registry=str(folder / f"registry_{offline.rsplit('.', 1)[-1]}.db"),
+            # Feast's default is data/online.db of the current folder
+            online_store={"type": "sqlite", "path": str(folder / "online.db")},
             offline_store={"type": offline},
             entity_key_serialization_version=3,
         )

@@ -20,8 +20,12 @@ ROWS_IN_A_FILE = 5_000_000
 
 
 def write_rows(rows: pa.RecordBatchReader, target: Path) -> None:
-    """Write a stream to `target`, in place of what is there: a file if named `.parquet`, else a folder."""
-    if target.suffix == ".parquet":
+    """Write a stream to `target`, in place of what is there.
+
+    That is a file if it is named `.parquet` and no folder is there, else a folder. What was there stays
+    when the write fails.
+    """
+    if target.suffix == ".parquet" and not target.is_dir():
         with half_written(target) as temporary:
             write_file(rows, temporary)
         return
@@ -34,8 +38,10 @@ def write_rows(rows: pa.RecordBatchReader, target: Path) -> None:
             target.replace(old)
         new.replace(target)
     finally:
-        shutil.rmtree(new, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
+        if old.exists() and not target.exists():
+            old.replace(target)
+        for left in (new, old):
+            left.unlink() if left.is_file() else shutil.rmtree(left, ignore_errors=True)
 
 
 def write_file(rows: pa.RecordBatchReader, path: Path) -> None:
@@ -173,7 +179,7 @@ def as_schema(table: pa.Table, schema: pa.Schema, called: str) -> pa.Table:
         safe = not (pa.types.is_timestamp(field.type) and pa.types.is_timestamp(column.type))
         try:
             columns.append(pc.cast(column, field.type, safe=safe))
-        except pa.ArrowInvalid as error:
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
             raise SourceError(
                 f"{called}: column {field.name!r} of the rows to write is {column.type}, and the files have "
                 f"{field.type} ({error})"

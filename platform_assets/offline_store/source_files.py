@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     import duckdb
 
 _MAGIC = frozenset("*?[")
+# DuckDB's own numbers of files and rows, by which rows are told apart
+_NUMBERS = ("file_index", "file_row_number")
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,9 @@ def open_source(engine: duckdb.DuckDBPyConnection, source: Any, repo_path: Path 
     options = f"hive_partitioning = {str(partitioned).lower()}, union_by_name = {str(len(paths) > 1).lower()}"
     relation = f"read_parquet([{listed}], {options})"
     types = _types(engine, called, relation)
+    for name in types:
+        if name.lower() in _NUMBERS:
+            raise SourceError(f"{called}: column {name!r} hides DuckDB's own of that name; rename it")
     if len(paths) > 1:
         _refuse_mixed_zones(engine, called, listed, types)
     return SourceFiles(called, root, tuple(paths), relation, types, names[0] if partitioned else ())

@@ -78,6 +78,42 @@ def test_a_failed_write_leaves_what_was_there(stats: feast.FeatureStore, tmp_pat
     assert sorted(p.name for p in tmp_path.iterdir() if p.name.startswith(".")) == []
 
 
+@pytest.mark.parametrize("there", ["a file without suffix", "a folder.parquet"])
+def test_what_is_replaced_may_be_of_the_other_kind(
+    stats: feast.FeatureStore, tmp_path: Path, there: str
+) -> None:
+    if there.endswith(".parquet"):
+        (tmp_path / there).mkdir()
+        FRAME.to_parquet(tmp_path / there / "old.parquet")
+    else:
+        (tmp_path / there).write_text("old")
+    storage = SavedDatasetFileStorage(there)
+    made = stats.create_saved_dataset(asked(stats), "training", storage, allow_overwrite=True)
+    assert values(made) == [2, 1, None]
+    assert (tmp_path / there).is_dir()
+    assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == []
+
+
+def test_a_folder_that_cannot_be_put_in_place_leaves_the_old_one(
+    stats: feast.FeatureStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage = SavedDatasetFileStorage("saved")
+    stats.create_saved_dataset(asked(stats), "training", storage)
+    replace = Path.replace
+
+    def fails_once(path: Path, target: Path) -> Path:
+        if target == tmp_path / "saved":
+            monkeypatch.undo()
+            raise OSError("no")
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", fails_once)
+    with pytest.raises(OSError, match="no"):
+        stats.get_historical_features(ASKED.head(1), ["stats:g"]).persist(storage, allow_overwrite=True)
+    assert pq.read_table(tmp_path / "saved").num_rows == 3
+    assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == []
+
+
 def test_batches_and_exports(
     stats: feast.FeatureStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -139,10 +175,12 @@ def test_pushing_reaches_both_stores(tmp_path: Path) -> None:
     assert store.get_online_features(["stats:g"], [{"driver": 2}]).to_dict()["g"] == [20]
 
 
+LISTS = FRAME.assign(f=[[1.0], [2.0]])
 WRONG = {
     "a column too many": (FRAME.assign(x=1), "an unknown column 'x'"),
     "a column missing": (FRAME.drop(columns="f"), "no column 'f'"),
     "another type": (FRAME.astype({"g": str}).assign(g="x"), "column 'g' of the rows to write is .*string"),
+    "a type that nothing casts": (LISTS, "column 'f' of the rows to write is list<.*>, and the files have"),
 }
 
 

@@ -145,6 +145,10 @@ FILES = {
         lambda repo: put(rows(1, "01-01", 1).astype({"driver": str}), repo / "a.parquet"),
         "a.parquet", {}, "join key 'driver' is int64, and source .* has VARCHAR; give both sides one type",
     ),
+    "row numbers of its own": (
+        lambda repo: put(rows(1, "01-01", 1).assign(file_row_number=9), repo / "a.parquet"),
+        "a.parquet", {}, "column 'file_row_number' hides DuckDB's own of that name; rename it",
+    ),
 }  # fmt: skip
 
 
