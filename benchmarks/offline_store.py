@@ -35,6 +35,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 os.environ.setdefault("TZ", "UTC")
 AS_OF = "platform_assets.offline_store.as_of.AsOfOfflineStore"
 VIEWS = {"customer_spending": "CUSTOMER_ID", "terminal_risk": "TERMINAL_ID"}
@@ -160,27 +162,25 @@ def entity_rows(folder: Path) -> Any:
     return rows if folder.name == "large" else rows.to_pandas()
 
 
-def through_feast(folder: Path, name: str) -> Callable[[], int]:
-    """The call to measure, everything before it done."""
-    import pyarrow.parquet as pq
-
+def through_feast(folder: Path, name: str) -> Callable[[], Any]:
+    """The call to measure, everything before it done; it gives a table, or the file of one."""
     store = open_store(folder, STORES[name])
     rows = entity_rows(folder)
     features = [f"{view}:{feature}" for view in VIEWS for feature in feature_names(folder, view)]
 
-    def call() -> int:
+    def call() -> Any:
         job = store.get_historical_features(rows, features)
         if name != "ours_persist":
-            return int(job.to_arrow().num_rows)
+            return job.to_arrow()
         from feast.infra.offline_stores.file_source import SavedDatasetFileStorage
 
         job.persist(SavedDatasetFileStorage(str(folder / "saved.parquet")))
-        return int(pq.read_metadata(folder / "saved.parquet").num_rows)
+        return folder / "saved.parquet"
 
     return call
 
 
-def bare_duckdb(folder: Path, _: str) -> Callable[[], int]:
+def bare_duckdb(folder: Path, _: str) -> Callable[[], Any]:
     import duckdb
 
     connection = duckdb.connect(config={"memory_limit": "2GB", "preserve_insertion_order": False})
@@ -193,7 +193,21 @@ def bare_duckdb(folder: Path, _: str) -> Callable[[], int]:
         for view, key in VIEWS.items()
     )
     query = f"SELECT entity_rows.*, {features} FROM entity_rows {joins}"
-    return lambda: int(connection.sql(query).to_arrow_table().num_rows)
+    return lambda: connection.sql(query).to_arrow_table()
+
+
+def lost_and_added(folder: Path, found: Any) -> tuple[int, int, int]:
+    """Rows in the result, rows asked for that it lacks, and rows that it has too many."""
+    import numpy as np
+    import pyarrow.parquet as pq
+
+    asked = pq.read_table(folder / "rows.parquet", columns=["TRANSACTION_ID"])
+    if isinstance(found, Path):
+        found = pq.read_table(found, columns=["TRANSACTION_ID"])
+    ids = [table.column("TRANSACTION_ID").to_numpy() for table in (asked, found)]
+    size = 1 + max(int(some.max()) for some in ids)
+    surplus = np.bincount(ids[1], minlength=size) - np.bincount(ids[0], minlength=size)
+    return found.num_rows, int(-surplus[surplus < 0].sum()), int(surplus[surplus > 0].sum())
 
 
 def measured(name: str, folder: Path) -> dict[str, float]:
@@ -202,19 +216,32 @@ def measured(name: str, folder: Path) -> dict[str, float]:
         importlib.import_module(module)
     call = (bare_duckdb if name == "bare_duckdb" else through_feast)(folder, name)
     before, wall = _cpu(), time.perf_counter()
-    rows = call()
-    return {
-        "rows": rows,
+    found = call()
+    figure = {
         "cpu_seconds": round(_cpu() - before, 2),
         "wall_seconds": round(time.perf_counter() - wall, 2),
-        "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+        "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 + _peak_of_children()),
         "before_cpu_seconds": round(before, 2),
     }
+    rows, lost, added = lost_and_added(folder, found)
+    return {"rows": rows, "lost": lost, "added": added, **figure}
 
 
 def _cpu() -> float:
     used = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return sum(usage.ru_utime + usage.ru_stime for usage in used)
+    ended = sum(usage.ru_utime + usage.ru_stime for usage in used)
+    # Spark's Java process lives on
+    times = [child.cpu_times() for child in psutil.Process().children(recursive=True)]
+    return ended + sum(time.user + time.system for time in times)
+
+
+def _peak_of_children() -> float:
+    """Megabytes of the processes below this one, each at its peak."""
+    found = 0.0
+    for child in psutil.Process().children(recursive=True):
+        status = Path(f"/proc/{child.pid}/status").read_text()
+        found += sum(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")) / 1024
+    return found
 
 
 def figures(folder: Path, contestants: list[str]) -> dict[str, dict[str, Any]]:
@@ -241,13 +268,17 @@ def verdicts(found: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
 
 def told(size: dict[str, Any]) -> str:
     lines = [f"{size['rows']:,} rows, two views, 12 features", ""]
-    lines.append(f"{'':14}{'rows out':>12}{'CPU s':>8}{'wall s':>8}{'peak MB':>9}{'before: CPU s':>15}")
+    lines.append(
+        f"{'':14}{'rows out':>12}{'lost':>7}{'added':>7}"
+        f"{'CPU s':>8}{'wall s':>8}{'peak MB':>9}{'before: CPU s':>15}"
+    )
     for name, figure in size["figures"].items():
         if "failed" in figure:
             lines.append(f"{name:14}failed: {figure['failed'][:90]}")
             continue
         lines.append(
-            f"{name:14}{figure['rows']:12,}{figure['cpu_seconds']:8.2f}{figure['wall_seconds']:8.2f}"
+            f"{name:14}{figure['rows']:12,}{figure['lost']:7,}{figure['added']:7,}"
+            f"{figure['cpu_seconds']:8.2f}{figure['wall_seconds']:8.2f}"
             f"{figure['peak_mb']:9.0f}{figure['before_cpu_seconds']:15.2f}"
         )
     for ratio in size["ratios"]:
