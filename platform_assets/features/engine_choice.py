@@ -1,7 +1,8 @@
 """Which engine computes a feature, and the rows of a view from whichever they are.
 
-Prefix sums (`prefix_sums`) take counts, sums and means of whole numbers; DuckDB does everything else. Both
-give the same bits, so a view's code version knows nothing of the choice.
+Prefix sums (`prefix_sums`) take counts, sums, means and standard deviations of whole numbers and the time
+since the row before; a view with any other window is DuckDB's. Both give the same bits, so a view's code
+version knows nothing of the choice.
 """
 
 from __future__ import annotations
