@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from platform_assets.command_line.products import find_product
@@ -21,7 +21,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--by", required=True, help="your e-mail address, one of the gate's approvers")
     parser.add_argument("--reason", required=True)
     parser.add_argument(
-        "--expires", type=date.fromisoformat, help=f"YYYY-MM-DD; default: {DAYS} days from now"
+        "--expires", default="", help=f"YYYY-MM-DD, the last day it holds; default: {DAYS} days from now"
     )
     parser.set_defaults(function=approve)
 
@@ -31,7 +31,7 @@ def approve(arguments: argparse.Namespace) -> int:
     from platform_assets.registry.approval import record_approval
 
     product, _, _ = find_product(arguments.product)
-    expires = arguments.expires or (datetime.now(UTC).date() + timedelta(days=DAYS))
+    expires = arguments.expires or (datetime.now(UTC).date() + timedelta(days=DAYS)).isoformat()
     entry = record_approval(
         Stores.at(environment().home).ledger,
         product,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from datetime import date
 from typing import Any
 
 from platform_assets import vocabulary
@@ -28,7 +27,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--by", default="", help="your e-mail address")
     parser.add_argument("--owner", default="", help="the source's owner you answer for; default: yourself")
     parser.add_argument("--reason", required=True)
-    parser.add_argument("--expires", required=True, type=date.fromisoformat, help="YYYY-MM-DD")
+    parser.add_argument("--expires", required=True, help="YYYY-MM-DD, the last day it holds")
     parser.set_defaults(function=waive)
 
 

@@ -36,7 +36,7 @@ def register(
     since gives the version a new lineage, not a new number.
 
     Raises Blocked when the split was not trained, or was trained on a training set that is no
-    longer current.
+    longer current, and when the registry has lost its versions.
     """
     from platform_assets.raw.contract import contract_version
 
@@ -136,6 +136,7 @@ def _version(stores: Stores, product: Product, run: Manifest, model_digest: str)
         known = [version for version in tagged if version.tags.get(MODEL_TAG) == model_digest]
         if known:
             return str(min(int(version.version) for version in known))
+        _refuse_lost_registry(stores, product, client)
         made = client.create_model_version(
             product.name,
             source=str(stores.home.root / run.notes["artifact_path"]),
@@ -143,6 +144,19 @@ def _version(stores: Stores, product: Product, run: Manifest, model_digest: str)
             tags={RUN_TAG: run.digest, MODEL_TAG: model_digest},
         )
         return str(made.version)
+
+
+def _refuse_lost_registry(stores: Stores, product: Product, client: Any) -> None:
+    """Raise Blocked when the lake knows versions and the registry none: it would give their numbers again."""
+    table = stores.lake.table(product_table(product.name, "registered_model"))
+    known = {m.notes["version"] for partition in table.partitions() for m in table.history(partition)}
+    if known and not client.search_model_versions(f"name='{product.name}'"):
+        raise Blocked(
+            f"product {product.name}: MLflow's registry holds no version, and the lake knows "
+            f"{', '.join(sorted(known, key=int))}: its database was lost. Restore it from a copy, or say "
+            f"`platform-assets restore-registry --product {product.name} --by <your address> --reason ...`; "
+            f"then run again"
+        )
 
 
 def _ensure_registered_model(client: Any, product: Product) -> None:

@@ -42,7 +42,8 @@ def restore_registry(stores: Stores, product: str, actor: str, reason: str) -> l
         if held:
             raise Blocked(
                 f"product {product}: the registry holds {len(held)} versions; "
-                f"it is restored only after it was lost"
+                f"it is restored only after it was lost. If that database was begun anew, move "
+                f"{stores.home.mlflow / 'mlflow.db'} away first"
             )
         try:
             client.create_registered_model(product)

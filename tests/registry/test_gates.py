@@ -7,7 +7,15 @@ from registry_world import declared_product
 
 from platform_assets.evidence.evidence import Evidence, Verdict
 from platform_assets.lake.digest import document_digest
-from platform_assets.registry.gates import Candidate, Comparison, Findings, bound, decide, verdict_of
+from platform_assets.registry.gates import (
+    Candidate,
+    Comparison,
+    Findings,
+    GateDecision,
+    bound,
+    decide,
+    verdict_of,
+)
 
 VIEWS = {"spending": "v1"}
 CANDIDATE = Candidate("2", "model", "rows", VIEWS, {"2024-01-01": "raw1", "2024-01-02": "raw2"}, "suite")
@@ -246,3 +254,10 @@ def test_unreadable_evidence_hides_what_lies_below():
 def test_evidence_of_a_later_candidate_does_not_hide_the_right_one():
     right, later = evidence("leakage"), evidence("leakage", training_set="later")
     assert bound([right, later], RIGHT["leakage"]) is right
+
+
+def test_a_waiver_is_told_behind_the_verdict_that_it_does_not_change():
+    red = GateDecision("leakage", Verdict.FAILED, "telltale")
+    assert (red.told, red.holds) == ("FAILED: telltale", False)
+    waived = GateDecision("leakage", Verdict.FAILED, "telltale", waived_by="a@b.c", waiver="waived by a@b.c")
+    assert (waived.told, waived.holds) == ("FAILED: telltale (waived by a@b.c)", True)

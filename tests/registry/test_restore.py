@@ -52,6 +52,15 @@ def test_a_champion_that_the_lake_does_not_know_is_told(challenged) -> None:
         restore_registry(challenged.stores, *ASKED)
 
 
+def test_a_lost_registry_gives_no_number_again(challenged) -> None:
+    challenged = without_database(challenged)
+    with pytest.raises(Blocked, match=r"holds no version, and the lake knows 1, 2: .*restore-registry"):
+        challenged.candidate(regularisation=0.25)
+    assert restore_registry(challenged.stores, *ASKED) == ["1", "2"]
+    challenged.candidate(regularisation=0.25)
+    assert challenged.table("registered_model").history(SPLIT_ID)[-1].notes["version"] == "3"
+
+
 def test_a_registry_that_is_there_is_left_alone(challenged) -> None:
     with pytest.raises(Blocked, match="only after it was lost"):
         restore_registry(challenged.stores, *ASKED)

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from registry_world import GATES
 
+from platform_assets.__main__ import main
 from platform_assets.errors import Blocked
 from platform_assets.evidence.evidence import Verdict
 from platform_assets.evidence.waiver import record_waiver
@@ -151,8 +152,9 @@ def test_who_waived_does_not_approve(world):
         (BEN, " ", SOON, "reason that others can judge"),
         (BEN, "yes", TODAY - timedelta(days=1), "covers nothing"),
         (BEN, "yes", TODAY + timedelta(days=400), "no exception any more"),
+        (BEN, "yes", "tomorrow", "needs an end date such as 2026-12-31, not 'tomorrow'"),
     ],
-    ids=["a team", "no approver", "no reason", "past", "for ever"],
+    ids=["a team", "no approver", "no reason", "past", "for ever", "no date"],
 )
 def test_an_incomplete_approval_is_refused(world, by, reason, expires, told):
     world = held_to(world, APPROVAL)
@@ -192,3 +194,12 @@ def test_going_back_to_an_earlier_split_goes_back_to_its_version(world):
         notes={"version": "9"},
     )
     assert world.promote().version == "1"
+
+
+@pytest.mark.parametrize("command", ["waive --gate leakage", "approve"])
+def test_an_end_that_is_no_date_is_told_on_the_command_line(command, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("PLATFORM_HOME", str(tmp_path))
+    words = [*command.split(), "--version", "2", "--by", ANA, "--reason", "r", "--expires", "tomorrow"]
+    assert main(words) == 1
+    assert "Traceback" not in (told := capsys.readouterr().err)
+    assert told.startswith("\nerror: ")
