@@ -19,7 +19,8 @@ from platform_assets.declaration.feature_view import FeatureView
 from platform_assets.declaration.source import Source
 from platform_assets.declaration.view_sql_text import SOURCE
 from platform_assets.errors import DeclarationError
-from platform_assets.features.engine import MEMORY_LIMIT
+from platform_assets.features.engine import MEMORY_LIMIT, column_types
+from platform_assets.features.moments import between
 from platform_assets.features.reach import DAY
 from platform_assets.features.sql_text import quoted
 from platform_assets.vocabulary import AVAILABLE_AT
@@ -52,11 +53,13 @@ def sql_view_rows(
     assert view.sql is not None
     assert view.reach is not None
     columns = ", ".join(quoted(name, "duckdb") for name in (*source.column_names, AVAILABLE_AT))
-    moment = f"epoch_us({quoted(source.event_timestamp, 'duckdb')})"
+    event = quoted(source.event_timestamp, "duckdb")
+    kind = column_types(engine, relation)[source.event_timestamp]
     found = []
     for day in sorted(days) or [source.start.isoformat()]:
         begin = (date.fromisoformat(day) - date(1970, 1, 1)).days * DAY
-        seen = f"{moment} >= {begin - microseconds(view.reach)} AND {moment} < {begin + DAY}"
+        # so written that files of other days are skipped by their statistics
+        seen = " AND ".join(between(event, kind, begin - microseconds(view.reach), begin + DAY - 1))
         raw = engine.sql(f"SELECT {columns} FROM {relation} WHERE {seen}").to_arrow_table()
         rows = _checked(source, entity, view, raw, _run(view, raw, run or run_isolated), begin)
         found.append(rows if days else rows.slice(0, 0))
