@@ -6,6 +6,7 @@ import dagster as dg
 
 from platform_assets.declaration.product import Product
 from platform_assets.declaration.source import Source
+from platform_assets.vocabulary import plain_name
 
 
 def raw_key(source: str) -> dg.AssetKey:
@@ -38,7 +39,7 @@ def feast_key(project: str, noun: str, name: str = "") -> dg.AssetKey:
 
     The graph shows the last part of a key alone, so the noun stands in it.
     """
-    return dg.AssetKey([project, f"{noun}_{name}" if name else noun])
+    return dg.AssetKey([project, f"{noun}_{plain_name(name)}" if name else noun])
 
 
 def daily(source: Source) -> dg.DailyPartitionsDefinition:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 # metadata keys
 ROWS = "dagster/row_count"
 SECONDS = "seconds"
@@ -60,4 +62,15 @@ def product_table(product: str, noun: str) -> str:
 
 def feast_table(project: str, noun: str, name: str) -> str:
     """Lake table of one part of a Feast user's repository: sources, views, online, training_sets."""
-    return f"feast/{project}/{noun}/{name}"
+    return f"feast/{project}/{noun}/{plain_name(name)}"
+
+
+def plain_name(name: str) -> str:
+    """Feast's name of a view or a source with nothing but letters, digits and underscores.
+
+    Asset keys and folders take no other; a file source without a name of its own is called by its path.
+
+    >>> plain_name("data/driver_stats.parquet")
+    'data_driver_stats_parquet'
+    """
+    return re.sub(r"[^A-Za-z0-9_]", "_", name)

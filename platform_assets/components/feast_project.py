@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from platform_assets.feast_project.snapshot import Snapshot, View
 from platform_assets.feast_project.snapshot_cache import fresh_snapshot
 from platform_assets.feast_project.training_set import views_read
 from platform_assets.jobs.feast_project_jobs import project_job, project_schedule
+from platform_assets.vocabulary import plain_name
 
 
 @dg.scaffold_with(FeastProjectScaffolder)
@@ -72,17 +74,11 @@ def project_definitions(project: Project, file: Path) -> dg.Definitions:
 
 def checked_views(project: Project, snapshot: Snapshot) -> list[View]:
     """The views that become assets; DeclarationError for names that the repository does not know."""
-    if project.feature_views == "all":
-        views = list(snapshot.views)
-    else:
-        views = []
-        for place, name in enumerate(project.feature_views):
-            try:
-                views.append(snapshot.view(name))
-            except DeclarationError as error:
-                raise error.at("feature_views", place) from None
+    views = snapshot.chosen(project.feature_views)
     if not views:
         raise DeclarationError(f"{project.repo}: no feature view with a batch source is declared").at("repo")
+    _refuse_one_name_for_two("feature views", [view.name for view in views])
+    _refuse_one_name_for_two("sources", [view.source for view in views])
     for place, declared in enumerate(project.training_sets):
         try:
             read = views_read(snapshot, declared)
@@ -94,3 +90,14 @@ def checked_views(project: Project, snapshot: Snapshot) -> list[View]:
                 f"training set {declared.name} reads {', '.join(left_out)}; name it in feature_views too"
             ).at("training_sets", place)
     return views
+
+
+def _refuse_one_name_for_two(kind: str, names: Iterable[str]) -> None:
+    known: dict[str, str] = {}
+    for name in names:
+        other = known.setdefault(plain_name(name), name)
+        if other != name:
+            raise DeclarationError(
+                f"{kind} {other!r} and {name!r} would be one asset, {plain_name(name)}; rename one in the "
+                f"Feast repository"
+            ).at("repo")

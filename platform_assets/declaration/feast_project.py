@@ -84,8 +84,10 @@ class Project(Declared):
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> Project:
-        names = [training_set.name for training_set in self.training_sets]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
-            raise ValueError(f"training_sets: declared twice: {', '.join(twice)}")
+        views = () if self.feature_views == "all" else self.feature_views
+        sets = [training_set.name for training_set in self.training_sets]
+        for field, names in (("feature_views", views), ("training_sets", sets)):
+            twice = sorted({name for name in names if names.count(name) > 1})
+            if twice:
+                raise ValueError(f"{field}: declared twice: {', '.join(twice)}")
         return self

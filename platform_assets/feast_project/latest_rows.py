@@ -8,13 +8,14 @@ moment alone.
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from platform_assets.errors import Blocked, SourceError
 from platform_assets.feast_project.feast_errors import store_told
 from platform_assets.feast_project.open_project import OpenProject, moment_of
 from platform_assets.feast_project.snapshot import View
-from platform_assets.feast_project.source_state import EPOCH, STATE, SourceState, source_state
+from platform_assets.feast_project.source_state import EPOCH, STATE, WHOLE, SourceState, source_state
+from platform_assets.feast_project.utc_times import in_utc, utc_type
 from platform_assets.lake.manifest import Manifest
 from platform_assets.vocabulary import feast_table
 
@@ -36,11 +37,11 @@ def cut_off(opened: OpenProject, run_began: datetime) -> datetime:
     if opened.project.as_of == "now":
         return began - timedelta(microseconds=1)
     newest = []
-    for source in {view.source for view in opened.snapshot.views}:
+    for source in {view.source for view in opened.views}:
         known = opened.stores.lake.table(feast_table(opened.name, "sources", source)).document(STATE)
         if known is None:
             raise Blocked(
-                f"source {source!r} was not looked at yet; materialize {opened.name}/source_{source}"
+                f"source {source!r} was not looked at yet; materialize {opened.asset('source', source)}"
             )
         newest.append(moment_of(known["newest"]))
     return min(max(newest), began)
@@ -95,7 +96,7 @@ def latest_manifest(opened: OpenProject, view: View) -> Manifest:
     manifest = opened.stores.lake.table(feast_table(opened.name, "views", view.name)).manifest(PARTITION)
     if manifest is None or manifest.code_version != view.version:
         what = "was not read yet" if manifest is None else "has changed since it was read"
-        raise Blocked(f"feature view {view.name!r} {what}; materialize {opened.name}/offline_{view.name}")
+        raise Blocked(f"feature view {view.name!r} {what}; materialize {opened.asset('offline', view.name)}")
     return manifest
 
 
@@ -136,29 +137,32 @@ def _pulled(opened: OpenProject, view: View, as_of: datetime) -> pa.Table:
         time, created = mapping.get(time, time), mapping.get(created, created) if created else None
     columns = {name: pulled.column(name) for name in _keys(view)}
     columns |= {field.name: pulled.column(field.name) for field in view.features}
-    columns[TIME] = _utc(pulled.column(time))
-    columns[CREATED] = _utc(pulled.column(created)) if created else pa.nulls(pulled.num_rows, _utc_type())
+    columns[TIME] = in_utc(pulled.column(time))
+    columns[CREATED] = in_utc(pulled.column(created)) if created else pa.nulls(pulled.num_rows, utc_type())
     oldest = as_of - timedelta(seconds=view.ttl) if view.ttl else EPOCH
-    columns[EXPIRED] = pc.less(columns[TIME], pa.scalar(oldest, _utc_type()))
+    columns[EXPIRED] = pc.less(columns[TIME], pa.scalar(oldest, utc_type()))
     table = pa.table(columns)
     if table.column(_keys(view)[0]).null_count:
         raise SourceError(f"feature view {view.name!r}: rows without a {_keys(view)[0]!r}")
+    _check_keys(view, feast_view, table)
     return table
 
 
-def _utc_type() -> pa.DataType:
+def _check_keys(view: View, feast_view: Any, rows: pa.Table) -> None:
+    """SourceError when a key is text on one side and a number on the other: 7 and "7" are different keys."""
     import pyarrow as pa
 
-    return pa.timestamp("us", tz="UTC")
-
-
-def _utc(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Timestamps in UTC microseconds; without a zone they are UTC already."""
-    import pyarrow as pa
-
-    if column.type.tz is None:
-        return column.cast(pa.timestamp("us")).cast(pa.timestamp("us", tz="UTC"))
-    return column.cast(_utc_type())
+    for column in feast_view.entity_columns:
+        if column.name not in view.join_keys:
+            continue
+        kind, declared = rows.schema.field(column.name).type, str(column.dtype)
+        whole = pa.types.is_integer(kind) and declared == "String"
+        text = (pa.types.is_string(kind) or pa.types.is_large_string(kind)) and declared in WHOLE
+        if whole or text:
+            raise SourceError(
+                f"feature view {view.name!r}: join key {column.name!r} is {kind} in source {view.source!r} "
+                f"and declared {declared}; declare its entity with the type that the source has"
+            )
 
 
 def _expired(rows: pa.Table) -> int:

@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from platform_assets.feast_project.feast_errors import store_told
+from platform_assets.errors import Blocked, SourceError
+from platform_assets.feast_project.feast_errors import one_line, store_told
 from platform_assets.feast_project.open_project import OpenProject
 from platform_assets.feast_project.snapshot import View
 
@@ -55,25 +56,39 @@ def read_online(opened: OpenProject, view: View, keys: pa.Table) -> OnlineRows:
 
 
 def write_online(opened: OpenProject, view: View, rows: pa.Table, times: Sequence[datetime]) -> None:
-    """Store rows (key columns and feature columns) with these event timestamps, whatever was there."""
-    from feast.type_map import python_values_to_proto_values
+    """Store rows (key columns and feature columns) with these event timestamps, whatever was there.
 
+    Raises SourceError for a column that has not the declared type, Blocked for a store that is down.
+    """
     feast_view = opened.feast_view(view.name)
-    with store_told(opened.online_store, FIX):
-        at = 0
-        for batch in _batches(rows):
-            columns = {
-                field.name: python_values_to_proto_values(
-                    batch.column(field.name).to_pylist(), field.dtype.to_value_type()
-                )
-                for field in feast_view.features
-            }
-            written = [
-                (key, {name: column[i] for name, column in columns.items()}, times[at + i], None)
-                for i, key in enumerate(_entity_keys(opened, view, batch))
-            ]
-            at += batch.num_rows
+    at = 0
+    for batch in _batches(rows):
+        columns = {f.name: _typed(view, batch, f.name, f.dtype.to_value_type()) for f in feast_view.features}
+        written = [
+            (key, {name: column[i] for name, column in columns.items()}, times[at + i], None)
+            for i, key in enumerate(_entity_keys(opened, view, batch))
+        ]
+        at += batch.num_rows
+        with store_told(opened.online_store, FIX):
             opened.feast.provider.online_write_batch(opened.feast.config, feast_view, written, None)
+
+
+def make_table(opened: OpenProject, view: View) -> None:
+    """The view's table in SQLite, if it is not there.
+
+    `feast apply` of a repository that was moved drops the tables of the old place and makes no new ones.
+    """
+    if opened.feast.config.online_store.type != "sqlite":
+        return
+    with store_told(opened.online_store, FIX):
+        opened.feast.provider.online_store.update(
+            config=opened.feast.config,
+            tables_to_delete=[],
+            tables_to_keep=[opened.feast_view(view.name)],
+            entities_to_delete=[],
+            entities_to_keep=[],
+            partial=True,
+        )
 
 
 def blank_online(opened: OpenProject, view: View, keys: pa.Table, time: datetime) -> None:
@@ -124,24 +139,40 @@ def stored_keys(opened: OpenProject, view: View, like: pa.Schema) -> pa.Table | 
             key = deserialize_entity_key(content, config.entity_key_serialization_version)
             for name, value in zip(key.join_keys, key.entity_values, strict=True):
                 keys[name].append(feast_value_type_to_python_type(value))
-    return pa.table({name: pa.array(values, like.field(name).type) for name, values in keys.items()})
+    try:
+        return pa.table({name: pa.array(values, like.field(name).type) for name, values in keys.items()})
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise Blocked(
+            f"feature view {view.name!r}: the {opened.online_store} holds keys of another type than the "
+            f"source ({one_line(error)}); drop its table {table} and materialize again, or give the source "
+            f"its old type"
+        ) from None
 
 
 def _entity_keys(opened: OpenProject, view: View, keys: pa.Table) -> list[Any]:
     """Feast's keys of entities, typed as the view declares them: 7 and "7" are different keys."""
     from feast.protos.feast.types.EntityKey_pb2 import EntityKey
-    from feast.type_map import python_values_to_proto_values
     from feast.value_type import ValueType
 
     columns = {column.name: column for column in opened.feast_view(view.name).entity_columns}
     names = [name for name in keys.column_names if name in columns]
     typed = [
-        python_values_to_proto_values(
-            keys.column(name).to_pylist(), columns[name].dtype.to_value_type() or ValueType.UNKNOWN
-        )
-        for name in names
+        _typed(view, keys, name, columns[name].dtype.to_value_type() or ValueType.UNKNOWN) for name in names
     ]
     return [EntityKey(join_keys=names, entity_values=list(values)) for values in zip(*typed, strict=True)]
+
+
+def _typed(view: View, rows: pa.Table, name: str, kind: Any) -> list[Any]:
+    """A column as Feast's values of the declared type."""
+    from feast.type_map import python_values_to_proto_values
+
+    try:
+        return list(python_values_to_proto_values(rows.column(name).to_pylist(), kind))
+    except Exception as error:  # whatever Feast's conversions and protobuf say about a value
+        raise SourceError(
+            f"feature view {view.name!r}: column {name!r} is {rows.schema.field(name).type} and declared "
+            f"{kind.name} ({one_line(error)}); declare it with the type that the source has"
+        ) from None
 
 
 def _batches(rows: pa.Table) -> Iterator[pa.Table]:

@@ -22,14 +22,20 @@ from platform_assets.feast_project.latest_rows import (
     latest_inputs,
     latest_manifest,
 )
-from platform_assets.feast_project.online_rows import blank_online, read_online, stored_keys, write_online
+from platform_assets.feast_project.online_rows import (
+    blank_online,
+    make_table,
+    read_online,
+    stored_keys,
+    write_online,
+)
 from platform_assets.feast_project.open_project import OpenProject, moment_of
 from platform_assets.feast_project.snapshot import View
 from platform_assets.feast_project.source_state import EPOCH, source_state
 from platform_assets.home import Home
 from platform_assets.lake.atomic_files import exclusive_lock, write_atomically
 from platform_assets.lake.manifest import Manifest
-from platform_assets.vocabulary import feast_table
+from platform_assets.vocabulary import feast_table, plain_name
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -59,6 +65,7 @@ def fill_online(opened: OpenProject, view: View, *, cause: str, run_id: str = ""
     with _alone(opened, view):
         rows = table.read([PARTITION])
         keys = rows.select(_key_names(view, rows))
+        make_table(opened, view)
         present = stored_keys(opened, view, keys.schema)
         known = present if present is not None else _written_before(opened, view, keys.schema)
         kept = _pushed_since(opened, view, rows, as_of_of(latest))
@@ -90,20 +97,18 @@ def fill_online(opened: OpenProject, view: View, *, cause: str, run_id: str = ""
 
 def online_state(opened: OpenProject, view: View) -> OnlineState:
     """What the store was last filled with; Blocked when never, half, or from other rows than the present."""
+    again = opened.asset("online", view.name)
     if marker(opened.stores.home, opened.name, view.name).exists():
-        raise Blocked(
-            f"online {view.name}: a fill is at work, or was killed; materialize {_asset(opened, view)}"
-        )
+        raise Blocked(f"online {view.name}: a fill is at work, or was killed; materialize {again}")
     manifest = opened.stores.lake.table(feast_table(opened.name, "online", view.name)).manifest(PARTITION)
     if manifest is None:
-        raise Blocked(f"online {view.name}: nothing was materialized; materialize {_asset(opened, view)}")
+        raise Blocked(f"online {view.name}: nothing was materialized; materialize {again}")
     latest = latest_manifest(opened, view)
     if not manifest.is_made_from(
         view.version, {latest.table: {PARTITION: latest.digest}, "as_of": latest.inputs["as_of"]}
     ):
         raise Blocked(
-            f"online {view.name}: filled from other rows than the newest ones there are; materialize "
-            f"{_asset(opened, view)}"
+            f"online {view.name}: filled from other rows than the newest ones there are; materialize {again}"
         )
     return OnlineState(manifest, latest, as_of_of(latest))
 
@@ -114,8 +119,14 @@ def check_unchanged(opened: OpenProject, view: View, state: OnlineState) -> None
     if not state.latest.is_made_from(view.version, latest_inputs(opened, view, present, state.as_of)):
         raise Blocked(
             f"source {view.source!r} changed since {view.name} was read (late data); materialize "
-            f"{opened.name}/offline_{view.name} and {_asset(opened, view)}"
+            f"{opened.asset('offline', view.name)} and {opened.asset('online', view.name)}"
         )
+
+
+def check_still(opened: OpenProject, view: View, state: OnlineState) -> None:
+    """Blocked when the store was filled again meanwhile: two of its states were read as one."""
+    if online_state(opened, view) != state:
+        raise Blocked(f"online {view.name}: was filled again while it was measured; measure once more")
 
 
 def tell_registry(opened: OpenProject, view: View, as_of: datetime) -> None:
@@ -153,7 +164,7 @@ def reconcile_registry(opened: OpenProject, views: list[View]) -> list[str]:
 
 def marker(home: Home, project: str, view: str) -> Path:
     """A file that is there while a fill is at work, and stays when it is killed."""
-    return home.feast / "projects" / project / "filling" / view
+    return home.feast / "projects" / project / "filling" / plain_name(view)
 
 
 @contextmanager
@@ -168,7 +179,9 @@ def filling(opened: OpenProject, view: View) -> Iterator[None]:
 @contextmanager
 def _alone(opened: OpenProject, view: View) -> Iterator[None]:
     try:
-        with exclusive_lock(opened.stores.home.locks / f"feast_{opened.name}_{view.name}", wait=30.0):
+        with exclusive_lock(
+            opened.stores.home.locks / f"feast_{opened.name}_{plain_name(view.name)}", wait=30.0
+        ):
             yield
     except BlockingIOError:
         raise Blocked(f"online {view.name}: another run is filling it; run again when it has ended") from None
@@ -230,7 +243,3 @@ def _written_before(opened: OpenProject, view: View, like: pa.Schema) -> pa.Tabl
             written: pa.Table = pq.read_table(path, columns=like.names, partitioning=None)
             return written.cast(like)
     return like.empty_table()
-
-
-def _asset(opened: OpenProject, view: View) -> str:
-    return f"{opened.name}/online_{view.name}"

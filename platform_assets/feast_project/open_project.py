@@ -18,6 +18,7 @@ from platform_assets.feast_project.repo_files import read_configuration
 from platform_assets.feast_project.snapshot import Snapshot, View
 from platform_assets.lake.atomic_files import exclusive_lock
 from platform_assets.stores import Stores
+from platform_assets.vocabulary import plain_name
 
 if TYPE_CHECKING:
     from feast import FeatureStore
@@ -40,6 +41,15 @@ class OpenProject:
     @property
     def name(self) -> str:
         return self.project.name
+
+    def asset(self, noun: str, name: str) -> str:
+        """One of this repository's assets as an error names it."""
+        return f"{self.name}/{noun}_{plain_name(name)}"
+
+    @property
+    def views(self) -> list[View]:
+        """The views that are assets."""
+        return self.snapshot.chosen(self.project.feature_views)
 
     @property
     def online_store(self) -> str:

@@ -54,9 +54,23 @@ def read_configuration(repo: Path) -> RepoConfig:
     if not path.is_file():
         raise DeclarationError(f"{path}: no such file; `repo:` names the folder of a Feast repository")
     try:
-        return load_repo_config(repo, path)
+        config = load_repo_config(repo, path)
+        _place_registry(config, repo)
+        return config
     except Exception as error:  # whatever pydantic, YAML or a store's import says about the file
         raise DeclarationError(f"{path}: {one_line(error)}") from None
+
+
+def _place_registry(config: RepoConfig, repo: Path) -> None:
+    """A SQLite registry with a relative path lies in the repository, where `feast apply` makes it.
+
+    Feast takes it from the folder that a process happens to be in, and makes an empty one there.
+    """
+    for name in ("path", "read_path"):
+        found = str(getattr(config.registry, name, None) or "")
+        scheme, slashes, file = found.partition(":///")
+        if scheme.split("+")[0] == "sqlite" and slashes and file and not file.startswith(("/", ":", "file:")):
+            setattr(config.registry, name, f"{scheme}:///{repo / file}")
 
 
 def _feast_version() -> str:

@@ -69,6 +69,11 @@ def _registered(store: FeatureStore) -> Any:
             f"{store.config.repo_path}: no Python file declares a feature view, and there is no registry: "
             f"{one_line(error)}"
         ) from None
+    except Exception as error:  # a registry in a database says what its driver says
+        raise DeclarationError(
+            f"{store.config.repo_path}: no Python file declares a feature view, and the registry cannot be "
+            f"read: {one_line(error)}"
+        ) from None
 
 
 def _infer(repo: Path, config: RepoConfig, contents: Any) -> None:

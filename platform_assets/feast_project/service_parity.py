@@ -14,9 +14,11 @@ from platform_assets.errors import Blocked, PlatformError
 from platform_assets.evidence.evidence import Evidence, Verdict
 from platform_assets.feast_project.compared_view import typed
 from platform_assets.feast_project.feast_errors import store_told
-from platform_assets.feast_project.online_rows import FIX
-from platform_assets.feast_project.online_state import check_unchanged, online_state
+from platform_assets.feast_project.latest_rows import PARTITION, event_times
+from platform_assets.feast_project.online_rows import FIX, read_online
+from platform_assets.feast_project.online_state import check_unchanged, is_newer, online_state
 from platform_assets.feast_project.open_project import OpenProject
+from platform_assets.feast_project.snapshot import View
 from platform_assets.feast_project.training_set import (
     TIME,
     feature_references,
@@ -43,7 +45,8 @@ def service_parity(opened: OpenProject, declared: TrainingSet, *, run_id: str = 
     """Compare a sample of the entity frame's requests, and record the evidence.
 
     PASSED when at most the declared share of requests differs, FAILED when more do, UNKNOWN when a view
-    is not materialized, views are of different moments, values were pushed since, or a store is down.
+    is not materialized, views are of different moments, or a store is down. Requests of entities whose
+    values were pushed since are left out and counted.
     """
     versions = {"training_set": training_version(opened.snapshot, declared)}
     try:
@@ -84,7 +87,8 @@ def _one_moment(opened: OpenProject, declared: TrainingSet) -> tuple[datetime, d
 
 
 def _measure(opened: OpenProject, declared: TrainingSet, as_of: datetime) -> dict[str, Any]:
-    requests = _requests(opened, declared)
+    asked = _requests(opened, declared)
+    requests = _without_pushed(opened, declared, asked)
     features = [feature for _, feature in feature_references(opened.snapshot, declared)]
     moment = _moments(as_of, requests.num_rows)
     trained = join_features(opened, declared, requests.append_column(TIME, moment))
@@ -115,6 +119,7 @@ def _measure(opened: OpenProject, declared: TrainingSet, as_of: datetime) -> dic
     return {
         "as_of": as_of.isoformat(),
         "requests": requests.num_rows,
+        "pushed_since": asked.num_rows - requests.num_rows,
         "differing": differing,
         "share": differing / requests.num_rows,
         "features": [difference.row() for difference in found.values()],
@@ -150,6 +155,36 @@ def _requests(opened: OpenProject, declared: TrainingSet) -> pa.Table:
     distinct = frame.select(names).group_by(names).aggregate([]).sort_by([(n, "ascending") for n in names])
     most = min(REQUESTS, opened.project.parity.entities)
     return distinct.take(pa.array(lowest_hashes(distinct, most), pa.int64())).combine_chunks()
+
+
+def _without_pushed(opened: OpenProject, declared: TrainingSet, requests: pa.Table) -> pa.Table:
+    """The requests whose entities are served what the source has; Blocked when none is left."""
+    import pyarrow as pa
+
+    pushed = [False] * requests.num_rows
+    for view in views_read(opened.snapshot, declared):
+        if view.pushed_by:
+            found = _pushed(opened, view, requests.select(list(view.join_keys)))
+            pushed = [before or now for before, now in zip(pushed, found, strict=True)]
+    if all(pushed):
+        raise Blocked(f"training set {declared.name}: every entity's values were pushed since the source's")
+    return requests.filter(pa.array([not one for one in pushed]))
+
+
+def _pushed(opened: OpenProject, view: View, keys: pa.Table) -> list[bool]:
+    """Whether each key's stored row is newer than the source's and has a value."""
+    rows = opened.stores.lake.table(feast_table(opened.name, "views", view.name)).read([PARTITION])
+    newest = dict(zip(_tuples(rows.select(keys.column_names)), event_times(rows), strict=True))
+    stored = read_online(opened, view, keys)
+    return [
+        (key not in newest or is_newer(stored.times[place], newest[key]))
+        and any(values[place] is not None for values in stored.values.values())
+        for place, key in enumerate(_tuples(keys))
+    ]
+
+
+def _tuples(keys: pa.Table) -> list[tuple[Any, ...]]:
+    return list(zip(*(column.to_pylist() for column in keys.columns), strict=True))
 
 
 def _moments(as_of: datetime, count: int) -> pa.Array:

@@ -10,7 +10,7 @@ import dataclasses
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from platform_assets.errors import DeclarationError, UnknownName
 from platform_assets.lake.digest import document_digest
@@ -124,6 +124,18 @@ class Snapshot:
     def view(self, name: str) -> View:
         """A view with a batch source by name; UnknownName tells the nearest."""
         return _named("feature view", name, self.views)
+
+    def chosen(self, names: Literal["all"] | tuple[str, ...]) -> list[View]:
+        """The views that a declaration names; UnknownName tells the nearest, and which one it is."""
+        if names == "all":
+            return list(self.views)
+        chosen = []
+        for place, name in enumerate(names):
+            try:
+                chosen.append(self.view(name))
+            except UnknownName as error:
+                raise error.at("feature_views", place) from None
+        return chosen
 
     def on_demand_view(self, name: str) -> OnDemandView:
         """An on-demand view by name; UnknownName tells the nearest."""

@@ -16,9 +16,15 @@ from typing import TYPE_CHECKING, Any
 from platform_assets.errors import SourceError, UnknownName
 from platform_assets.feast_project.feast_errors import store_told
 from platform_assets.feast_project.open_project import OpenProject
-from platform_assets.feast_project.snapshot import Source, View
+from platform_assets.feast_project.snapshot import Field, Source, View
 from platform_assets.lake.digest import document_digest
 from platform_assets.lake.manifest import Manifest
+from platform_assets.offline_store.source_files import (
+    files_root,
+    parquet_paths,
+    parquet_relation,
+    partition_columns,
+)
 from platform_assets.vocabulary import feast_table
 
 if TYPE_CHECKING:
@@ -26,6 +32,8 @@ if TYPE_CHECKING:
 
 STATE = "state"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+WHOLE = ("Int32", "Int64")
+NUMBERS = (*WHOLE, "Float32", "Float64", "Bool")
 
 
 @dataclass(frozen=True)
@@ -44,14 +52,14 @@ def source_state(opened: OpenProject, source: Source) -> SourceState:
     """Look at every row of a source once.
 
     Raises SourceError, naming the file and the column, for: no file or no row, a missing column, a
-    timestamp that is no timestamp, time zones that differ between files, null keys or timestamps, and
-    rows that share keys and times and differ in their values.
+    timestamp that is no timestamp, a feature of another type than is declared, time zones that differ
+    between files, null keys or timestamps, and rows that share keys and times and differ in their features.
     """
-    views = [view for view in opened.snapshot.views if view.source == source.name]
+    views = [view for view in opened.views if view.source == source.name]
     if source.type == "FileSource":
-        files = source_files(opened, source)
-        if files is not None:
-            return _of_files(source, views, files)
+        base = source_base(opened, source)
+        if base is not None:
+            return _of_files(source, views, base)
     return _of_rows(source, views, _pulled(opened, source, views))
 
 
@@ -67,46 +75,35 @@ def keep_source_state(
     return state, manifest
 
 
-def source_files(opened: OpenProject, source: Source) -> list[Path] | None:
-    """The Parquet files of a source on this machine; None when it lies elsewhere."""
-    if "://" in source.path and not source.path.startswith("file://"):
-        return None
-    path = Path(source.path.removeprefix("file://"))
-    path = path if path.is_absolute() else opened.repo / path
-    if path.is_dir():
-        files = sorted(found for found in path.rglob("*.parquet") if found.is_file())
-    elif any(sign in str(path) for sign in "*?["):
-        files = sorted(found for found in Path(path.anchor).glob(str(path.relative_to(path.anchor))))
-    else:
-        files = [path] if path.is_file() else []
-    if not files:
-        raise SourceError(
-            f"source {source.name!r}: no Parquet file at {path}; write it, or correct `path=` in the "
-            f"Feast repository"
-        )
-    return files
+def source_base(opened: OpenProject, source: Source) -> Path | None:
+    """The file, folder or glob of a source on this machine; None when it lies elsewhere."""
+    path = source.path.removeprefix("file://")
+    return None if "://" in path else opened.repo / path
 
 
-def _of_files(source: Source, views: Sequence[View], files: Sequence[Path]) -> SourceState:
+def _of_files(source: Source, views: Sequence[View], base: Path) -> SourceState:
     import duckdb
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    paths = parquet_paths(base)
+    if not paths:
+        raise SourceError(
+            f"source {source.name!r}: no Parquet file at {base}; write it, or correct `path=` in the "
+            f"Feast repository"
+        )
     schemas: dict[Path, pa.Schema] = {}
-    for path in files:
+    for path in paths:
         try:
-            schemas[path] = pq.read_schema(path)
+            schemas[Path(path)] = pq.read_schema(path)
         except (pa.ArrowException, OSError) as error:
             raise SourceError(f"{path}: cannot be read as Parquet ({error}); write it again") from None
-    _check_schemas(source, views, schemas)
+    _check_schemas(source, views, schemas, partition_columns(base, paths))
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
-        listed = ", ".join(_text(str(path)) for path in files)
-        connection.execute(
-            f"CREATE VIEW source AS SELECT * FROM read_parquet([{listed}], union_by_name = true)"
-        )
-        counted = _counted(connection, source, views, files[0] if len(files) == 1 else files[0].parent)
-    return SourceState(**counted, files=len(files), fingerprint=_bytes_digest(files))
+        connection.execute(f"CREATE VIEW source AS SELECT * FROM {parquet_relation(base, paths)}")
+        counted = _counted(connection, source, views, base)
+    return SourceState(**counted, files=len(paths), fingerprint=_bytes_digest(files_root(base), paths))
 
 
 def _of_rows(source: Source, views: Sequence[View], rows: pa.Table) -> SourceState:
@@ -136,7 +133,9 @@ def _pulled(opened: OpenProject, source: Source, views: Sequence[View]) -> pa.Ta
         ).to_arrow()
 
 
-def _check_schemas(source: Source, views: Sequence[View], schemas: dict[Path, pa.Schema]) -> None:
+def _check_schemas(
+    source: Source, views: Sequence[View], schemas: dict[Path, pa.Schema], of_folders: Sequence[str] = ()
+) -> None:
     import pyarrow as pa
 
     times = [name for name in (source.timestamp_field, source.created_timestamp_column) if name]
@@ -144,7 +143,7 @@ def _check_schemas(source: Source, views: Sequence[View], schemas: dict[Path, pa
     features = sorted({_stored(source, f.name) for view in views for f in view.features})
     for path, schema in schemas.items():
         for name in (*times, *keys, *features):
-            if name not in schema.names:
+            if name not in schema.names and (name in times or name not in of_folders):
                 kind = "timestamp column" if name in times else "column"
                 near = UnknownName.among(kind, name, schema.names)
                 raise SourceError(f"{path}: {near} (source {source.name!r} of the Feast repository)")
@@ -154,6 +153,9 @@ def _check_schemas(source: Source, views: Sequence[View], schemas: dict[Path, pa
                     f"{path}: column {name!r} is {schema.field(name).type}, not a timestamp; write it as "
                     f"one, in UTC"
                 )
+        for view in views:
+            for feature in view.features:
+                _check_type(source, view, feature, path, schema)
     zones: dict[str, str] = {}
     for path, schema in schemas.items():
         for name in times:
@@ -164,6 +166,42 @@ def _check_schemas(source: Source, views: Sequence[View], schemas: dict[Path, pa
             f"source {source.name!r} has mixed time zones in {next(iter(schemas)).parent} ({told}); write "
             f"all timestamps in UTC"
         )
+
+
+def _check_type(source: Source, view: View, feature: Field, path: Path, schema: pa.Schema) -> None:
+    """Text for a number, or a number for text: Feast stores what it can make of it, or stops halfway."""
+    import pyarrow as pa
+
+    column = _stored(source, feature.name)
+    if column not in schema.names:
+        return
+    kind = schema.field(column).type
+    text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
+    number = pa.types.is_integer(kind) or pa.types.is_floating(kind)
+    if (text and feature.type in NUMBERS) or (number and feature.type == "String"):
+        raise SourceError(
+            f"{path}: column {column!r} is {kind}, and feature view {view.name!r} declares it {feature.type}"
+            f"; declare it with the type that the source has"
+        )
+
+
+def _refuse_fractions(connection: Any, source: Source, views: Sequence[View], rows: int, where: Path) -> None:
+    """Whole numbers in a column of doubles are common (pandas, with nulls); a fraction would be cut off."""
+    whole = {
+        _stored(source, f.name): v.name for v in views if v.online for f in v.features if f.type in WHOLE
+    }
+    types = {name: kind for name, kind, *_ in connection.execute("DESCRIBE source").fetchall()}
+    for name, view in whole.items():
+        if types.get(name) not in ("FLOAT", "DOUBLE"):
+            continue
+        (found,) = connection.execute(
+            f"SELECT count(*) FROM source WHERE {_name(name)} <> trunc({_name(name)})"
+        ).fetchone()
+        if found:
+            raise SourceError(
+                f"{where}: {found} of {rows} rows have a fraction in {name!r}, which feature view {view!r} "
+                f"declares a whole number: the online store would cut it off; declare Float64"
+            )
 
 
 def _counted(connection: Any, source: Source, views: Sequence[View], where: Path) -> dict[str, Any]:
@@ -181,19 +219,27 @@ def _counted(connection: Any, source: Source, views: Sequence[View], where: Path
     for name, count in zip(nulls, missing, strict=True):
         if count:
             raise SourceError(f"{where}: {count} of {rows} rows have no {name!r}; leave them out, or fill it")
+    _refuse_fractions(connection, source, views, rows, where)
     copies = 0
-    for key in dict.fromkeys(tuple(_stored(source, k) for k in view.join_keys) for view in views):
-        copies = max(copies, _repeated(connection, source, key, rows, where))
+    features: dict[tuple[str, ...], set[str]] = {}
+    for view in views:
+        key = tuple(_stored(source, name) for name in view.join_keys)
+        features.setdefault(key, set()).update(_stored(source, f.name) for f in view.features)
+    for key, values in features.items():
+        copies = max(copies, _repeated(connection, source, key, sorted(values), rows, where))
     return {"rows": rows, "oldest": _iso(oldest), "newest": _iso(newest), "copies": copies}
 
 
-def _repeated(connection: Any, source: Source, keys: Sequence[str], rows: int, where: Path) -> int:
-    """Rows that repeat another; SourceError when two with equal keys and times have different values."""
+def _repeated(
+    connection: Any, source: Source, keys: Sequence[str], features: Sequence[str], rows: int, where: Path
+) -> int:
+    """Rows that repeat another; SourceError when two with equal keys and times have different features."""
     times = [name for name in (source.timestamp_field, source.created_timestamp_column) if name]
     same = ", ".join(_name(name) for name in (*keys, *times))
+    values = ", ".join(_name(name) for name in features) or "0"
     copies, conflicts = connection.execute(
         f"SELECT coalesce(sum(n - 1), 0), count(*) FILTER (WHERE values > 1) FROM (SELECT count(*) AS n, "
-        f"count(DISTINCT hash(source)) AS values FROM source GROUP BY {same} HAVING count(*) > 1)"
+        f"count(DISTINCT hash({values})) AS values FROM source GROUP BY {same} HAVING count(*) > 1)"
     ).fetchone()
     if conflicts:
         raise SourceError(
@@ -209,11 +255,14 @@ def _stored(source: Source, name: str) -> str:
     return next((column for column, mapped in source.field_mapping.items() if mapped == name), name)
 
 
-def _bytes_digest(files: Sequence[Path]) -> str:
+def _bytes_digest(root: Path, paths: Sequence[str]) -> str:
+    """Over the files' contents, each under its path below the folder: partitions repeat their names."""
     found = {}
-    for path in files:
-        with path.open("rb") as handle:
-            found[path.name] = hashlib.file_digest(handle, "sha256").hexdigest()
+    for path in paths:
+        file = Path(path)
+        below = file.relative_to(root).as_posix() if root.is_dir() else file.name
+        with file.open("rb") as handle:
+            found[below] = hashlib.file_digest(handle, "sha256").hexdigest()
     return document_digest(found)
 
 
@@ -223,7 +272,3 @@ def _iso(microseconds: int) -> str:
 
 def _name(column: str) -> str:
     return '"' + column.replace('"', '""') + '"'
-
-
-def _text(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"

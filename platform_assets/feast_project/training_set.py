@@ -13,6 +13,7 @@ from platform_assets.feast_project.feast_errors import store_told
 from platform_assets.feast_project.open_project import OpenProject
 from platform_assets.feast_project.snapshot import Field, Snapshot, View
 from platform_assets.feast_project.source_state import source_state
+from platform_assets.feast_project.utc_times import in_utc
 from platform_assets.lake.digest import document_digest
 from platform_assets.lake.manifest import Manifest
 from platform_assets.vocabulary import feast_table
@@ -94,6 +95,9 @@ def read_frame(opened: OpenProject, declared: TrainingSet) -> pa.Table:
     if not pa.types.is_timestamp(frame.schema.field(TIME).type):
         raise SourceError(f"{path}: column {TIME!r} is {frame.schema.field(TIME).type}, not a timestamp")
     _refuse_copies(frame, path)
+    both = [f for _, f in feature_references(opened.snapshot, declared) if f in frame.column_names]
+    if both:
+        raise SourceError(f"{path}: column {both[0]!r} is called like a feature; rename it, or leave it out")
     reserved = sorted({ROW} & set(frame.column_names))
     if reserved:
         raise SourceError(f"{path}: column {reserved[0]!r} is a name of ours; rename it")
@@ -117,7 +121,11 @@ def join_features(opened: OpenProject, declared: TrainingSet, frame: pa.Table) -
 
 
 def joined(opened: OpenProject, numbered: pa.Table, features: Any) -> pa.Table:
-    """Features of rows that carry their number in `ROW`; Blocked unless each comes back exactly once."""
+    """Rows that carry their number in `ROW`, with features; Blocked unless each comes back exactly once.
+
+    Columns of the rows stay as they were given: through pandas, whole numbers with a null among them
+    become doubles.
+    """
     with store_told(opened.offline_store, "see that it can be reached, then run again"):
         found = opened.feast.get_historical_features(
             entity_df=numbered.to_pandas(), features=features
@@ -128,7 +136,10 @@ def joined(opened: OpenProject, numbered: pa.Table, features: Any) -> pa.Table:
             f"{opened.offline_store}: {found.num_rows} rows came back for {numbered.num_rows}; its join "
             f"loses or repeats rows. Choose another offline store"
         )
-    return ordered
+    for name in ordered.column_names:
+        if name not in numbered.column_names:
+            numbered = numbered.append_column(name, ordered.column(name))
+    return numbered
 
 
 def build_training_set(
@@ -186,8 +197,12 @@ def null_counts(rows: pa.Table, features: Sequence[str]) -> list[dict[str, Any]]
 
 
 def _refuse_copies(frame: pa.Table, path: Path) -> None:
-    counted = frame.group_by(frame.column_names).aggregate([([], "count_all")])
-    copies = frame.num_rows - counted.num_rows
+    import duckdb
+
+    with duckdb.connect() as connection:  # Arrow cannot group by lists
+        connection.register("frame", frame)
+        found = connection.execute("SELECT count(*) FROM (SELECT DISTINCT * FROM frame)").fetchall()
+    copies = frame.num_rows - found[0][0]
     if copies:
         raise SourceError(
             f"{path}: {copies} of {frame.num_rows} rows repeat another in every column; leave them out, or "
@@ -201,8 +216,7 @@ def _in_utc(frame: pa.Table) -> pa.Table:
 
     for place, field in enumerate(frame.schema):
         if pa.types.is_timestamp(field.type):
-            column = frame.column(place).cast(pa.timestamp("us", tz=field.type.tz))
-            frame = frame.set_column(place, field.name, column.cast(pa.timestamp("us", tz="UTC")))
+            frame = frame.set_column(place, field.name, in_utc(frame.column(place)))
     return frame
 
 

@@ -32,7 +32,7 @@ def view_asset(assets: ProjectAssets, view: View) -> dg.AssetsDefinition:
         description=view.description or f"Newest row of each {' and '.join(view.entities)} in {view.name}.",
         kinds={"feast", "parquet"},
         code_version=view.version,
-        deps=[assets.key("registry"), assets.key("source", view.source)],
+        deps=[assets.key("registry"), *(assets.key("source", name) for name in _read_first(assets, view))],
         metadata={
             "dagster/column_schema": events.column_schema(
                 [
@@ -44,6 +44,13 @@ def view_asset(assets: ProjectAssets, view: View) -> dg.AssetsDefinition:
         },
         owner=view.owner,
     )
+
+
+def _read_first(assets: ProjectAssets, view: View) -> list[str]:
+    """The view's source; of `as_of: newest` all of them, since the newest row of any is the moment."""
+    if assets.project.as_of == "now":
+        return [view.source]
+    return list(dict.fromkeys(v.source for v in assets.snapshot.chosen(assets.project.feature_views)))
 
 
 def _began(context: dg.AssetExecutionContext) -> datetime:

@@ -12,7 +12,7 @@ from typing import Any
 from platform_assets.errors import PlatformError
 from platform_assets.evidence.evidence import Evidence, Verdict
 from platform_assets.feast_project.compared_view import ComparedView, compared_view
-from platform_assets.feast_project.online_state import OnlineState, check_unchanged, online_state
+from platform_assets.feast_project.online_state import OnlineState, check_still, check_unchanged, online_state
 from platform_assets.feast_project.open_project import OpenProject
 from platform_assets.feast_project.snapshot import View
 from platform_assets.feast_project.view_causes import causes
@@ -36,6 +36,7 @@ def view_parity(opened: OpenProject, view: View, *, run_id: str = "") -> Evidenc
         versions |= {"online": state.manifest.digest, "as_of": state.as_of.isoformat()}
         check_unchanged(opened, view, state)
         measured = _measure(opened, view, state)
+        check_still(opened, view, state)
         verdict, reason = _judged(opened, view, measured)
     except PlatformError as error:
         verdict, reason, measured = Verdict.UNKNOWN, str(error), {}
@@ -85,7 +86,7 @@ def _measure(opened: OpenProject, view: View, state: OnlineState) -> dict[str, A
         "examples": _examples(compared, found),
         "repair": [
             {
-                "asset": f"{opened.name}/online_{view.name}",
+                "asset": opened.asset("online", view.name),
                 "keys": differing,
                 "what": "materialize it again: all newest rows are written, whatever is there",
             }

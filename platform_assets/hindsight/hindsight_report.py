@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from platform_assets.declaration.product import Product
 from platform_assets.declaration.repository import Repository
@@ -17,9 +17,6 @@ from platform_assets.lake.manifest import Manifest
 from platform_assets.stores import Stores
 from platform_assets.training.training_set import VIEWS, read_training_set
 from platform_assets.vocabulary import product_table, raw_table
-
-if TYPE_CHECKING:
-    pass
 
 KIND = "hindsight"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -65,20 +65,30 @@ def open_source(engine: duckdb.DuckDBPyConnection, source: Any, repo_path: Path 
     if not paths:
         what = "holds no .parquet file" if base.is_dir() else "is not there"
         raise SourceError(f"{called}: {base} {what}; write the files first, or correct the path")
-    root = _root(base)
-    folders = [Path(path).relative_to(root).parts[:-1] for path in paths] if root.is_dir() else [()]
-    names = [tuple(part.split("=")[0] for part in parts if "=" in part) for parts in folders]
-    partitioned = bool(names[0]) and len(set(names)) == 1
-    listed = ", ".join("'" + path.replace("'", "''") + "'" for path in paths)
-    options = f"hive_partitioning = {str(partitioned).lower()}, union_by_name = {str(len(paths) > 1).lower()}"
-    relation = f"read_parquet([{listed}], {options})"
+    relation = parquet_relation(base, paths)
     types = _types(engine, called, relation)
     for name in types:
         if name.lower() in _NUMBERS:
             raise SourceError(f"{called}: column {name!r} hides DuckDB's own of that name; rename it")
     if len(paths) > 1:
-        _refuse_mixed_zones(engine, called, listed, types)
-    return SourceFiles(called, root, tuple(paths), relation, types, names[0] if partitioned else ())
+        _refuse_mixed_zones(engine, called, _listed(paths), types)
+    columns = partition_columns(base, paths)
+    return SourceFiles(called, files_root(base), tuple(paths), relation, types, columns)
+
+
+def parquet_relation(base: Path, paths: Sequence[str]) -> str:
+    """The files of a file, folder or glob as something that may follow FROM, partition columns included."""
+    partitioned = str(bool(partition_columns(base, paths))).lower()
+    options = f"hive_partitioning = {partitioned}, union_by_name = {str(len(paths) > 1).lower()}"
+    return f"read_parquet([{_listed(paths)}], {options})"
+
+
+def partition_columns(base: Path, paths: Sequence[str]) -> tuple[str, ...]:
+    """Columns that the names of folders below `base` hold, `column=value`, the same ones for every file."""
+    root = files_root(base)
+    folders = [Path(path).relative_to(root).parts[:-1] for path in paths] if root.is_dir() else [()]
+    names = {tuple(part.split("=")[0] for part in parts if "=" in part) for parts in folders}
+    return names.pop() if len(names) == 1 else ()
 
 
 def source_path(source: Any, repo_path: Path | None) -> Path:
@@ -106,7 +116,7 @@ def parquet_paths(base: Path) -> list[str]:
         )
     if not _MAGIC & set(str(base)):
         return []
-    root = _root(base)
+    root = files_root(base)
     found: set[str] = set()
     for path in root.glob(str(base.relative_to(root))):
         if _seen(path.relative_to(root)):
@@ -119,11 +129,16 @@ def is_glob(base: Path) -> bool:
     return not base.exists() and bool(_MAGIC & set(str(base)))
 
 
-def _root(base: Path) -> Path:
+def files_root(base: Path) -> Path:
+    """The file or folder that a path names; of a glob, the folder above its first pattern."""
     if not is_glob(base):
         return base
     first = next(number for number, part in enumerate(base.parts) if _MAGIC & set(part))
     return Path(*base.parts[:first])
+
+
+def _listed(paths: Sequence[str]) -> str:
+    return ", ".join("'" + path.replace("'", "''") + "'" for path in paths)
 
 
 def _seen(relative: Path) -> bool:

@@ -68,6 +68,7 @@ def test_all_is_built_checked_and_told(rides: Rides, instance: dg.DagsterInstanc
     assert metadata(instance, "training_set_ranking")["dagster/row_count"] == 40
 
 
+@pytest.mark.slow
 def test_a_second_run_gives_the_same_versions(rides: Rides, instance: dg.DagsterInstance) -> None:
     run(rides, instance)
     parts = [f"offline_{HOURLY}", f"online_{HOURLY}", "training_set_ranking", "source_driver_hourly"]

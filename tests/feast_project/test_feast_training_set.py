@@ -82,6 +82,22 @@ def test_any_frame_is_joined_row_for_row(rides: Rides, orders: list[tuple[int, i
     assert values(joined) == by_a_plain_loop(frame.to_pylist(), hourly_rows().to_pylist())
 
 
+def test_a_frame_of_lists_and_nanoseconds_is_joined(rides: Rides) -> None:
+    """Rows are told apart by lists too, and what is finer than a microsecond is cut off."""
+    frame = order_rows()
+    frame = frame.append_column("tags", pa.array([[n, n + 1] for n in range(frame.num_rows)]))
+    fine = [time.value + 1 for time in frame.column("event_timestamp").to_pandas()]
+    pq.write_table(
+        replaced("event_timestamp", lambda _: pa.array(fine, pa.timestamp("ns", tz="UTC")))(frame),
+        rides.world.orders,
+    )
+    opened = rides.opened()
+    manifest = build_training_set(opened, RANKING, cause="test")
+    rows = opened.stores.lake.table(manifest.table).read(["all"])
+    assert values(rows) == by_a_plain_loop(order_rows().to_pylist(), hourly_rows().to_pylist())
+    assert rows.column("tags").to_pylist() == frame.column("tags").to_pylist()
+
+
 def test_building_again_is_the_same_version(rides: Rides) -> None:
     made = [build_training_set(rides.opened(), RANKING, cause="test") for _ in range(2)]
     assert [(m.sequence, m.digest) for m in made] == [(1, made[0].digest)] * 2
@@ -119,9 +135,10 @@ def first_null(column: pa.ChunkedArray) -> pa.Array:
         (replaced("event_timestamp", lambda c: c.cast(pa.string())), "is string, not a timestamp"),
         (lambda rows: pa.concat_tables([rows, rows.slice(0, 2)]), "2 of 42 rows repeat another"),
         (lambda rows: rows.append_column("_row", rows["bonus"]), "column '_row' is a name of ours"),
+        (lambda rows: rows.append_column("conv_rate", rows["bonus"]), "column 'conv_rate' is called like a feature"),
         (lambda rows: rows.slice(0, 0), "the entity frame has no rows"),
     ],
-    ids=["null key", "null time", "null request", "no request", "no key", "text time", "copies", "ours", "empty"],
+    ids=["null key", "null time", "null request", "no request", "no key", "text time", "copies", "ours", "a feature", "empty"],
 )  # fmt: skip
 def test_a_frame_that_cannot_be_joined_is_told_and_writes_nothing(
     rides: Rides, change: Change, told: str

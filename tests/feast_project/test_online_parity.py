@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -179,6 +180,23 @@ def test_a_killed_fill_is_seen_and_healed(rides: Rides) -> None:
     assert view_parity(opened, rides.view()).verdict is Verdict.PASSED
 
 
+def test_a_fill_while_it_is_measured_is_seen(rides: Rides, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two states of a store read as one are neither equal nor different."""
+    from platform_assets.feast_project import view_parity as measured
+
+    opened, compared = rides.materialize(), measured.compared_view
+
+    def filled_meanwhile(*arguments: Any) -> Any:
+        both = compared(*arguments)
+        rides.rewrite(lambda rows: rows.filter(pc.not_equal(rows["driver_id"], 1001)))
+        rides.materialize()
+        return both
+
+    monkeypatch.setattr(measured, "compared_view", filled_meanwhile)
+    evidence = view_parity(opened, rides.view())
+    assert (evidence.verdict, "was filled again while" in evidence.reason) == (Verdict.UNKNOWN, True)
+
+
 def test_pushed_values_stay_and_are_no_difference(rides: Rides) -> None:
     opened = rides.materialize(FRESH)
     pushed = row(1001, conv_rate=0.25).select(["driver_id", "conv_rate", "avg_daily_trips"])
@@ -303,6 +321,7 @@ def test_redis_is_filled_corrected_and_measured(rides: Rides, redis_address: str
     assert view_parity(opened, opened.snapshot.view(HOURLY)).verdict is Verdict.PASSED
 
 
+@pytest.mark.slow  # its client tries for seconds
 def test_redis_that_is_down(rides: Rides) -> None:
     rides.materialize()
     opened = on_redis(rides, "127.0.0.1:1")

@@ -35,6 +35,19 @@ def test_an_on_demand_feature_differs_where_its_input_does(rides: Rides) -> None
     assert found["trips_with_bonus"] == found["avg_daily_trips"] > 0
 
 
+def test_requests_of_pushed_entities_are_left_out(rides: Rides) -> None:
+    declared = TrainingSet(
+        name="fresh", entities="data/orders.parquet", features=("driver_fresh_stats:avg_daily_trips",)
+    )
+    opened = rides.materialize("driver_fresh_stats")
+    asked = service_parity(opened, declared).measured["requests"]
+    pushed = row(1004, avg_daily_trips=-1).select(["driver_id", "conv_rate", "avg_daily_trips"])
+    write_online(opened, rides.view("driver_fresh_stats"), pushed, [END])
+    evidence = service_parity(opened, declared)
+    assert evidence.verdict is Verdict.PASSED, evidence.reason
+    assert (evidence.measured["requests"], evidence.measured["pushed_since"]) == (asked - 1, 1)
+
+
 @pytest.mark.parametrize("features", [(f"{HOURLY}:city", "driver_fresh_stats:avg_daily_trips")])
 def test_views_of_different_moments_are_not_compared(rides: Rides, features: tuple[str, ...]) -> None:
     declared = TrainingSet(name="two", entities="data/orders.parquet", features=features)

@@ -95,6 +95,11 @@ def test_copies_are_counted_and_harmless(rides: Rides) -> None:
     assert state_of(rides).copies == 3
 
 
+def test_columns_that_no_view_reads_do_not_make_a_conflict(rides: Rides) -> None:
+    rides.rewrite(lambda rows: (made := doubled(rows)).append_column("load", pa.array(range(made.num_rows))))
+    assert state_of(rides).copies == 3
+
+
 def test_a_missing_and_a_broken_file(rides: Rides) -> None:
     rides.world.hourly.write_bytes(b"PAR1")
     with pytest.raises(SourceError, match="cannot be read as Parquet"):

@@ -16,6 +16,7 @@ from platform_assets.declaration.product import Product
 from platform_assets.evidence.evidence import Evidence, Verdict
 from platform_assets.hindsight.hindsight_report import KIND, hindsight_report
 from platform_assets.lake.manifest import Manifest
+from platform_assets.parity.parity_report import parity_report
 from platform_assets.training.mlflow_store import open_mlflow
 from platform_assets.training.training_run import train
 from platform_assets.vocabulary import raw_table
@@ -201,3 +202,31 @@ def test_it_alone_is_asked_for_when_only_its_limits_changed(quiet: Trained) -> N
     assert work.asset == ("lost_parcels", "hindsight_report")
     looser = product.model_copy(update={"hindsight": HindsightMonitor(metric_at_most=0.03)})
     assert observe_hindsight(stores, looser, quiet.rows, quiet.run)[0].days != work.days
+
+
+@pytest.fixture(scope="module")
+def in_sql(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """A view in SQL among the inputs, and one corrected parcel."""
+    view = {
+        "sql": 'SELECT parcel, "at", shop, grams * 2 AS twice FROM {source}',
+        "reach": "0d",
+        "online": False,
+        "features": [{"name": "twice", "function": "sql"}],
+    }
+    made = Service(tmp_path_factory.mktemp("sql") / "home", view=view)
+    made.deliver(on_time(parcels()))
+    made.deliver([replace(parcels()[100], grams=6, known=20 * 24)])
+    open_mlflow(made.stores)
+    return Trained.of(made)
+
+
+def test_a_view_in_sql_gets_no_verdict_of_hindsight(in_sql: Trained) -> None:
+    found = in_sql.report(**KNOWN)
+    assert (found.verdict, "shop_parcels is declared in sql" in found.reason) == (Verdict.UNKNOWN, True)
+
+
+def test_a_view_in_sql_gets_no_verdict_of_parity(in_sql: Trained) -> None:
+    """It is not served, so a product that reads it and has the gate is not promoted."""
+    made = in_sql.service
+    found = parity_report(made.stores, made.repository, made.product)
+    assert (found.verdict, "declared in sql and not served" in found.reason) == (Verdict.UNKNOWN, True)
