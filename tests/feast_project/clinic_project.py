@@ -105,7 +105,7 @@ class Clinic:
     def write(self) -> Clinic:
         (self.repo / "data").mkdir(parents=True)
         (self.repo / "feature_store.yaml").write_text(SETTINGS)
-        (self.repo / "features.py").write_text(DEFINITIONS)
+        (self.repo / "clinic_features.py").write_text(DEFINITIONS)
         self.declaration.write_text(DECLARATION)
         pq.write_table(vital_rows(), self.repo / VITALS)
         for back in (1, 2, 3):

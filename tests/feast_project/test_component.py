@@ -126,7 +126,7 @@ def test_loading_imports_neither_feast_nor_anything_heavy(declared: Rides, tmp_p
         ("as_of: newest", "as_of: newer", 7, "did you mean 'newest'"),
         ("freshness: 2h", "freshness: 2 hours", 8, "expected a length of time"),
         ("freshness: 2h", 'schedule: {cron: "61 * * * *"}', 8, "minute is '61'"),
-        ("  as_of: newest\n", "  feature_views: [driver_hourly_stats, driver_hourly_stats]\n", 4,
+        ("  as_of: newest\n", "  feature_views: [driver_hourly_stats, driver_hourly_stats]\n", 7,
          "feature_views: declared twice: driver_hourly_stats"),
         ("name: rides\n", "name: Rides\n", 4, "expected lower-case letters"),
     ],

@@ -74,6 +74,7 @@ def test_a_damaged_one_counts_as_none(rides: Rides, no_processes: None, content:
         fresh_snapshot(rides.home, "rides", rides.world.repo)
 
 
+@pytest.mark.slow
 def test_a_repository_that_does_not_import_names_file_and_line(rides: Rides) -> None:
     kept = cached_path(rides.home, "rides").read_bytes()
     rides.world.change(

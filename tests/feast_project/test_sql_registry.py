@@ -10,6 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from applied_here import apply_here
 from clinic_project import CASES, LARGE, NOW, PATIENTS, VISITS, VITALS, Clinic, case_rows, vital_rows
 
 from platform_assets.components.feast_project import project_definitions, read_project
@@ -22,7 +23,6 @@ from platform_assets.feast_project.online_rows import read_online
 from platform_assets.feast_project.online_state import fill_online, reconcile_registry
 from platform_assets.feast_project.open_project import OpenProject
 from platform_assets.feast_project.service_parity import service_parity
-from platform_assets.feast_project.snapshot_cache import make_snapshot
 from platform_assets.feast_project.source_state import keep_source_state, source_state
 from platform_assets.feast_project.training_set import build_training_set
 from platform_assets.feast_project.view_parity import view_parity
@@ -31,7 +31,7 @@ from platform_assets.feast_project.view_parity import view_parity
 @pytest.fixture(scope="module")
 def applied(tmp_path_factory: pytest.TempPathFactory) -> Path:
     clinic = Clinic(tmp_path_factory.mktemp("clinic")).write()
-    make_snapshot(clinic.home, "clinic", clinic.repo, apply=True)
+    apply_here(clinic.home, "clinic", clinic.repo)
     return clinic.folder
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from applied_here import apply_here
 from driver_world import SETTINGS
 
 from platform_assets.declaration.feast_project import Project, TrainingSet
@@ -17,7 +18,6 @@ from platform_assets.feast_project.online_rows import read_online
 from platform_assets.feast_project.online_state import fill_online
 from platform_assets.feast_project.open_project import OpenProject, open_project
 from platform_assets.feast_project.service_parity import service_parity
-from platform_assets.feast_project.snapshot_cache import make_snapshot
 from platform_assets.feast_project.training_set import build_training_set
 from platform_assets.feast_project.view_parity import view_parity
 from platform_assets.home import Home
@@ -68,10 +68,10 @@ def opened(tmp_path_factory: pytest.TempPathFactory) -> OpenProject:
     repo = folder / "repo"
     (repo / "data" / "sold").mkdir(parents=True)
     (repo / "feature_store.yaml").write_text(SETTINGS.replace("project: rides", "project: shops"))
-    (repo / "definitions.py").write_text(DEFINITIONS)
+    (repo / "shop_definitions.py").write_text(DEFINITIONS)
     write(repo)
     home = Home.at(folder / "home")
-    snapshot = make_snapshot(home, "shops", repo, apply=True)
+    snapshot = apply_here(home, "shops", repo)
     project = Project(name="shops", repo="repo", owners=("team:shops",), as_of="newest")
     return open_project(Stores.at(home), project, repo, snapshot)
 
