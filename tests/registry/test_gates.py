@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from registry_world import declared_product
 
+from platform_assets.declaration.gate import NoLeakage
 from platform_assets.evidence.evidence import Evidence, Verdict
 from platform_assets.lake.digest import document_digest
 from platform_assets.registry.gates import (
@@ -261,3 +262,101 @@ def test_a_waiver_is_told_behind_the_verdict_that_it_does_not_change():
     assert (red.told, red.holds) == ("FAILED: telltale", False)
     waived = GateDecision("leakage", Verdict.FAILED, "telltale", waived_by="a@b.c", waiver="waived by a@b.c")
     assert (waived.told, waived.holds) == ("FAILED: telltale (waived by a@b.c)", True)
+
+
+def test_days_that_did_not_pass_are_counted_and_three_are_named():
+    days = [f"2024-01-0{number}" for number in range(1, 7)]
+    candidate = Candidate("2", "model", "rows", VIEWS, dict.fromkeys(days, "raw"), "suite")
+
+    def of(day, verdict):
+        return Evidence("contract", "raw/a", verdict, f"rows of {day}", {"raw": "raw", "contract": "suite"})
+
+    def decided(red):
+        found = {day: [of(day, Verdict.FAILED if n in red else Verdict.PASSED)] for n, day in enumerate(days)}
+        (gate,) = (d for d in decide(GATES, candidate, green(contract=found)) if d.key == "contract")
+        return gate
+
+    fine, three, four = decided(()), decided((0, 1, 2)), decided((0, 1, 2, 5))
+    assert (fine.verdict, fine.measured, fine.limit, fine.reason) == (
+        *(Verdict.PASSED, 6, 6),
+        "6 raw days passed",
+    )
+    assert (three.verdict, three.measured, three.limit) == (Verdict.FAILED, 3, 6)
+    assert three.reason == (
+        "3 of 6 raw days did not pass: 2024-01-01: rows of 2024-01-01; 2024-01-02: rows of 2024-01-02; "
+        "2024-01-03: rows of 2024-01-03"
+    )
+    assert (four.measured, four.limit) == (2, 6)
+    assert four.reason == three.reason.replace("3 of 6", "4 of 6") + "; ..."
+    assert len(fine.evidence_id) == 16
+    assert len({fine.evidence_id, three.evidence_id, four.evidence_id}) == 3
+
+
+@pytest.mark.parametrize(
+    ("limits", "told"),
+    [
+        ({}, None),
+        ({"rows": 200, "allow": [], "single_column_limit": 0.8}, None),
+        ({"allow": ()}, None),
+        ({"rows": 100}, "measured with other settings: rows 100, the gate says 200"),
+        ({"rows": 300}, "measured with other settings: rows 300, the gate says 200"),
+        (
+            {"single_column_limit": 0.9, "allow": ["amount"]},
+            "measured with other settings: allow ['amount'], the gate says []; "
+            "single_column_limit 0.9, the gate says 0.8",
+        ),
+    ],
+    ids=["none noted", "the same", "a tuple is a list", "fewer", "more", "two, by name"],
+)
+def test_evidence_of_other_settings_does_not_count(limits, told):
+    gate = NoLeakage(kind="leakage", rows=200, single_column_limit=0.8)
+    found = Evidence("leakage", "s", Verdict.PASSED, "r", RIGHT["leakage"], limits=limits)
+    (decided,) = decide([gate], CANDIDATE, green(leakage=[found]))
+    assert (decided.verdict, decided.reason) == (
+        (Verdict.PASSED, "r") if told is None else (Verdict.UNKNOWN, told)
+    )
+    assert decided.evidence_id == found.id
+
+
+def test_what_was_measured_stands_beside_its_limit():
+    high = decision("floor_roc_auc", green())
+    assert (high.measured, high.limit, high.reason) == (0.9, 0.7, "roc_auc 0.9000 >= 0.7")
+    low = decision("floor_roc_auc", green(evaluation=[evidence("evaluation", measured={"roc_auc": 0.6})]))
+    assert (low.verdict, low.reason) == (Verdict.FAILED, "roc_auc 0.6000 < 0.7")
+    red = decision("floor_roc_auc", green(evaluation=[evidence("evaluation", Verdict.FAILED)]))
+    assert (red.verdict, red.reason, red.measured) == (Verdict.FAILED, "evaluation failed: r", 0.9)
+    flag = decision("floor_roc_auc", green(evaluation=[evidence("evaluation", measured={"roc_auc": True})]))
+    assert (flag.verdict, flag.limit) == (Verdict.UNKNOWN, 0.7)
+    compared = decision("not_worse_than_champion", green(comparison=Comparison("1", 0.5, 0.51, -0.03)))
+    assert (compared.measured, compared.limit, compared.verdict) == (-0.03, -0.02, Verdict.FAILED)
+    assert "0.5000 against 0.5100 of version 1; lower bound of the difference -0.0300 < -0.0200" in (
+        compared.reason
+    )
+
+
+def test_only_the_views_with_the_worst_parity_are_named():
+    names = {"spending": Verdict.PASSED, "risk": Verdict.FAILED, "calendar": Verdict.UNKNOWN}
+    candidate = Candidate("2", "model", "rows", dict.fromkeys(names, "v1"), CANDIDATE.raw, "suite")
+    views = {
+        name: [
+            Evidence(
+                *("parity", f"online/{name}", verdict, f"of {name}", {"view": "v1"}),
+                measured={"share": float(verdict is not Verdict.PASSED)},
+            )
+        ]
+        for name, verdict in names.items()
+    }
+    versions = {"views": candidate.views_digest}
+    versions |= {f"online:{name}": "x" for name in names}
+    versions |= {f"parity:{name}": found[0].id for name, found in views.items()}
+    sample = Evidence("parity", "s", Verdict.PASSED, "requests are equal", versions)
+    f = green(
+        parity=[sample],
+        online=dict.fromkeys(names, "x"),
+        view_parity=views,
+        view_versions={name: {"view": "v1"} for name in names},
+    )
+    (decided,) = (d for d in decide(GATES, candidate, f) if d.key == "parity")
+    assert (decided.verdict, decided.reason) == (Verdict.FAILED, "parity of view risk: of risk")
+    unfilled = green(online={"b": None, "a": None, "c": "x"})
+    assert decision("parity", unfilled).reason == "the online store of a, b was never filled"
