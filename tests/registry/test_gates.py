@@ -360,3 +360,10 @@ def test_only_the_views_with_the_worst_parity_are_named():
     assert (decided.verdict, decided.reason) == (Verdict.FAILED, "parity of view risk: of risk")
     unfilled = green(online={"b": None, "a": None, "c": "x"})
     assert decision("parity", unfilled).reason == "the online store of a, b was never filled"
+
+
+@pytest.mark.parametrize("version", ["a suite before", "z suite after"])
+def test_another_contract_than_at_registration_is_told(version):
+    found = decision("contract", green(contract_version=version))
+    assert found.verdict is Verdict.UNKNOWN
+    assert f"the contract changed since registration (suite -> {version})" in found.reason
