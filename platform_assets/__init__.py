@@ -20,10 +20,12 @@ if TYPE_CHECKING:
     from platform_assets.components.model_product import ModelProduct, product_definitions, read_product
     from platform_assets.declaration.compute import Compute
     from platform_assets.declaration.entity import Entity
-    from platform_assets.declaration.estimator import Estimator
+    from platform_assets.declaration.estimator import Calibration, Estimator, Search, SearchedParameter
+    from platform_assets.declaration.evaluation import Costs, Evaluation, ReviewBudget, Slice, SliceSearch
     from platform_assets.declaration.feature import Feature
     from platform_assets.declaration.feature_view import FeatureView
     from platform_assets.declaration.gate import (
+        Approval,
         ContractHolds,
         FeatureEquality,
         Floor,
@@ -32,10 +34,11 @@ if TYPE_CHECKING:
         Parity,
     )
     from platform_assets.declaration.metric import Metric
-    from platform_assets.declaration.monitor import DriftMonitor
+    from platform_assets.declaration.monitor import DriftMonitor, HindsightMonitor
     from platform_assets.declaration.product import Label, Product, Schedule, Split
     from platform_assets.declaration.repository import Repository, read_repository
     from platform_assets.declaration.source import Column, Source, Volume
+    from platform_assets.declaration.view_parity import ViewParity
     from platform_assets.definitions import build_definitions
     from platform_assets.environments import Environment
     from platform_assets.errors import (
@@ -60,11 +63,13 @@ _MODULES = {
     "components.location": ("code_location",),
     "components.model_product": ("ModelProduct", "product_definitions", "read_product"),
     "declaration.compute": ("Compute",),
-    "declaration.estimator": ("Estimator",),
+    "declaration.estimator": ("Calibration", "Estimator", "Search", "SearchedParameter"),
     "declaration.entity": ("Entity",),
+    "declaration.evaluation": ("Costs", "Evaluation", "ReviewBudget", "Slice", "SliceSearch"),
     "declaration.feature": ("Feature",),
     "declaration.feature_view": ("FeatureView",),
     "declaration.gate": (
+        "Approval",
         "ContractHolds",
         "FeatureEquality",
         "Floor",
@@ -73,10 +78,11 @@ _MODULES = {
         "Parity",
     ),
     "declaration.metric": ("Metric",),
-    "declaration.monitor": ("DriftMonitor",),
+    "declaration.monitor": ("DriftMonitor", "HindsightMonitor"),
     "declaration.product": ("Label", "Product", "Schedule", "Split"),
     "declaration.repository": ("Repository", "read_repository"),
     "declaration.source": ("Column", "Source", "Volume"),
+    "declaration.view_parity": ("ViewParity",),
     "definitions": ("build_definitions",),
     "environments": ("Environment",),
     "errors": (
@@ -98,15 +104,19 @@ _MODULES = {
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 
 __all__ = [
+    "Approval",
     "Blocked",
+    "Calibration",
     "Column",
     "Compute",
     "ContractHolds",
+    "Costs",
     "DeclarationError",
     "DriftMonitor",
     "Entity",
     "Environment",
     "Estimator",
+    "Evaluation",
     "Evidence",
     "FeastProject",
     "Feature",
@@ -114,6 +124,7 @@ __all__ = [
     "FeatureRepository",
     "FeatureView",
     "Floor",
+    "HindsightMonitor",
     "Home",
     "Label",
     "LakeError",
@@ -128,7 +139,12 @@ __all__ = [
     "Product",
     "PromotionRefused",
     "Repository",
+    "ReviewBudget",
     "Schedule",
+    "Search",
+    "SearchedParameter",
+    "Slice",
+    "SliceSearch",
     "Source",
     "SourceError",
     "Split",
@@ -136,6 +152,7 @@ __all__ = [
     "TrainingError",
     "UnknownName",
     "Verdict",
+    "ViewParity",
     "Volume",
     "build_definitions",
     "code_location",

@@ -10,8 +10,10 @@ import types
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel
 
 import platform_assets
+from platform_assets.declaration.yaml_reader import _models_in
 
 PACKAGE = Path(platform_assets.__file__)
 
@@ -60,6 +62,23 @@ def test_each_name_is_what_it_says_and_has_a_docstring(name: str) -> None:
     assert found.__name__ == name
     assert found.__module__ == f"platform_assets.{platform_assets._MODULE_OF[name]}"
     assert found.__dict__.get("__doc__") if isinstance(found, type) else found.__doc__
+
+
+def declared_below(model: type[BaseModel]) -> set[type[BaseModel]]:
+    """The model, and every model that one of its fields may hold."""
+    found, pending = {model}, [model]
+    while pending:
+        for field in pending.pop().model_fields.values():
+            below = set(_models_in(field.annotation)) - found
+            found |= below
+            pending += below
+    return found
+
+
+@pytest.mark.parametrize("root", ["Product", "FeatureView", "Source", "Entity"])
+def test_every_part_of_a_declaration_is_public(root: str) -> None:
+    parts = {model.__name__ for model in declared_below(getattr(platform_assets, root))}
+    assert parts <= set(platform_assets.__all__)
 
 
 def test_no_public_name_is_hidden_by_a_module() -> None:
