@@ -7,7 +7,13 @@ import os
 import shutil
 import tempfile
 
-CHOSEN = ("PLATFORM_SOURCE", "PLATFORM_PRODUCT", "PLATFORM_FEATURE_REPO", "PLATFORM_ENV")
+CHOSEN = (
+    "PLATFORM_SOURCE",
+    "PLATFORM_PRODUCT",
+    "PLATFORM_FEATURE_REPO",
+    "PLATFORM_ENV",
+    "PLATFORM_ONLINE_STORE",
+)
 
 for name in [name for name in os.environ if name.startswith(CHOSEN)]:
     del os.environ[name]

@@ -13,7 +13,7 @@ from platform_assets.declaration.product import Product
 from platform_assets.declaration.repository import Repository
 from platform_assets.declaration.source import Source
 from platform_assets.errors import PlatformError
-from platform_assets.evidence.evidence import Evidence
+from platform_assets.evidence.evidence import Evidence, Verdict
 from platform_assets.lake.manifest import Manifest
 from platform_assets.stores import Stores
 
@@ -122,10 +122,18 @@ def _observe_view(
 
 
 def _unmeasured(stores: Stores, views: Sequence[FeatureView]) -> str:
-    """Mark of the online states whose parity was not measured as they are now; empty when all were."""
+    """Mark of the online states whose parity is not known as they are now; empty when all are.
+
+    UNKNOWN is open: a store that was down is measured again when somebody looks again.
+    """
     from platform_assets.parity.view_parity import newest_view_parity, view_limits, view_parity_versions
 
-    open_views = [view for view in views if newest_view_parity(stores, view) is None]
+    newest = [newest_view_parity(stores, view) for view in views]
+    open_views = [
+        view
+        for view, found in zip(views, newest, strict=True)
+        if found is None or found.verdict is Verdict.UNKNOWN
+    ]
     if not open_views:
         return ""
     return fingerprint_of([[view_parity_versions(stores, v), view_limits(v)] for v in open_views])
@@ -321,7 +329,11 @@ def _observe_promotion(stores: Stores, repository: Repository, product: Product)
             if view.online
         }
     )
-    measured = parity is not None and all(parity.versions.get(k) == v for k, v in bound_to.items())
+    measured = (
+        parity is not None
+        and parity.verdict is not Verdict.UNKNOWN
+        and all(parity.versions.get(k) == v for k, v in bound_to.items())
+    )
     decided = _is_decided(stores, product, version, parity)
     works = []
     answers = [e.sequence for e in stores.ledger.entries() if e.kind in ("waiver", "approval")]

@@ -35,11 +35,15 @@ def measure(arguments: argparse.Namespace) -> int:
     for view in _views(repository, product.feature_views, arguments.view):
         evidence = view_parity(stores, repository, view)
         _tell(view, evidence)
-        if arguments.repair and evidence.verdict is not Verdict.PASSED:
+        if arguments.repair and evidence.measured.get("repair"):
             bad = _untrusted(stores, repository, view)
             evidence = carry_out(stores, repository, view, evidence, untrusted=bad)
-            print(f"  after the repair of {evidence.measured.get('after', evidence.id)}:")
+            print(f"  after the repair of {evidence.measured['after']}:")
             _tell(view, evidence)
+        elif arguments.repair and evidence.verdict is not Verdict.PASSED:
+            print("  nothing here can be repaired: do what the reason says, and measure again")
+        elif evidence.measured.get("repair"):
+            print(f"  carry it out: platform-assets parity --view {view.name} --repair")
         passed &= evidence.verdict is Verdict.PASSED
     return 0 if passed else 1
 
@@ -74,10 +78,10 @@ def _tell(view: FeatureView, evidence: Evidence) -> None:
             )
     for row in evidence.measured.get("causes", []):
         print(
-            f"  cause: {row['cause']} ({row['wrong side']}): {row['entities']} entities, {row['values']} "
-            f"values; {row['told by']}"
+            f"  cause: {row['cause']} ({row['wrong side']} side is wrong), entities: {row['entities']}, "
+            f"values: {row['values']}; {row['told by']}"
         )
     for row in evidence.measured.get("repair", []):
-        days = f" of {row['days']}" if row["days"] else ""
-        stays = f"; {row['so that it stays']}" if row["so that it stays"] else ""
-        print(f"  repair: {row['do']} of {row['view']}{days}, {row['entities']} entities change{stays}")
+        days = f", days: {row['days']}" if row["days"] else ""
+        stays = f"; so that it stays: {row['so that it stays']}" if row["so that it stays"] else ""
+        print(f"  repair: {row['do']} of {row['view']}{days}, entities: {row['entities']}{stays}")

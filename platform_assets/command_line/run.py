@@ -19,6 +19,7 @@ from platform_assets.command_line.declaration_check import check_declaration
 from platform_assets.declaration.product import Product
 from platform_assets.declaration.repository import Repository
 from platform_assets.environments import environment, keep_choices
+from platform_assets.errors import PlatformError
 from platform_assets.lake.storage_errors import fix_in
 from platform_assets.stores import Stores
 
@@ -105,6 +106,7 @@ def _until_nothing_is_open(
     source = repository.source(product.source)
     seconds: dict[str, float] = {}
     asked: set[str] = set()
+    answers: set[tuple[object, ...]] = set()
     while True:
         variables = environment().source_variables(source.name)
         upstream = observe_source(stores, repository, source, variables)
@@ -114,10 +116,10 @@ def _until_nothing_is_open(
             for name in (view, f"online_{view}", f"parity_{view}")
         }
         work: list[Work] = [item for item in upstream.work if item.asset in needed]
-        requests = next_requests(work, SOURCE_STAGES)
+        requests = next_requests(_without(work, answers), SOURCE_STAGES)
         if not requests:
             work += observe_product(stores, repository, product)
-            requests = next_requests(work, PRODUCT_STAGES)
+            requests = next_requests(_without(work, answers), PRODUCT_STAGES)
         fresh = [request for request in requests if request.run_key(0) not in asked]
         if not fresh:
             failed = [f"{r.stage} is still open after it ran: {r.reason}" for r in requests] + _blocked(
@@ -126,12 +128,26 @@ def _until_nothing_is_open(
             return seconds, failed, work
         for request in fresh:
             asked.add(request.run_key(0))
+            answers |= {_question(item) for item in work if item.asset in request.assets and _is_parity(item)}
             started = time.perf_counter()
             owner = source.name if request.stage in SOURCE_STAGES else product.name
             message = _execute(instance, definitions, owner, request)
             seconds[request.stage] = seconds.get(request.stage, 0.0) + time.perf_counter() - started
             if message:
                 return seconds, [message], work
+
+
+def _without(work: list[Work], answers: set[tuple[object, ...]]) -> list[Work]:
+    """The work but for parity that this run measured: UNKNOWN is an answer, which promotion refuses."""
+    return [item for item in work if not (_is_parity(item) and _question(item) in answers)]
+
+
+def _is_parity(item: Work) -> bool:
+    return item.asset[-1].startswith("parity_")
+
+
+def _question(item: Work) -> tuple[object, ...]:
+    return (item.asset, *sorted(item.days.items()))
 
 
 def _blocked(work: list[Work], product: Product) -> list[str]:
@@ -169,14 +185,26 @@ def _execute(
         return None
     for event in result.all_events:
         if event.is_step_failure:
-            error = event.step_failure_data.error
-            while error is not None and error.cause is not None:
-                error = error.cause
-            text = (error.message if error else "unknown").strip()
+            text = _told(event.step_failure_data.error)
             fix = fix_in(text)
             text = f"{text}; {fix}" if fix and fix not in text else text
             return f"{request.stage}{span} failed in {event.step_key}: {text} (run {result.run_id})"
     return f"{request.stage}{span} failed (run {result.run_id})"
+
+
+def _told(error: Any) -> str:
+    """What an error says: the first of ours among its causes, which tells the fix, else the innermost."""
+    ours, innermost = _names(PlatformError), "unknown"
+    while error is not None:
+        innermost = error.message
+        if error.cls_name in ours:
+            break
+        error = error.cause
+    return str(innermost).strip()
+
+
+def _names(kind: type[Exception]) -> set[str]:
+    return {kind.__name__}.union(*(_names(below) for below in kind.__subclasses__()))
 
 
 def _daily_tables(repository: Repository, product: Product) -> Mapping[Any, str]:

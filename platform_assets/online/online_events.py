@@ -31,7 +31,7 @@ from platform_assets.stores import Stores
 from platform_assets.vocabulary import online_table
 
 if TYPE_CHECKING:
-    from feast import FeatureStore
+    from feast import FeatureStore, RepoConfig
 
 PARTITION = "current"
 _BATCH = 10_000  # entities in one read
@@ -47,19 +47,24 @@ def open_feast(home: Home) -> FeatureStore:
     import feast
 
     home.feast.mkdir(parents=True, exist_ok=True)
-    return feast.FeatureStore(
-        config=feast.RepoConfig(
-            project=PROJECT,
-            provider="local",
-            registry={
-                "registry_type": "sql",
-                "path": f"sqlite:///{home.feast / 'registry.db'}",
-                "serve_features_while_materializing": True,
-            },
-            online_store=_online_store(home),
-            offline_store={"type": "platform_assets.offline_store.as_of.AsOfOfflineStore"},
-            entity_key_serialization_version=3,
-        )
+    return feast.FeatureStore(config=feast_config(home))
+
+
+def feast_config(home: Home) -> RepoConfig:
+    """How Feast finds a home's stores and registry."""
+    import feast
+
+    return feast.RepoConfig(
+        project=PROJECT,
+        provider="local",
+        registry={
+            "registry_type": "sql",
+            "path": f"sqlite:///{home.feast / 'registry.db'}",
+            "serve_features_while_materializing": True,
+        },
+        online_store=_online_store(home),
+        offline_store={"type": "platform_assets.offline_store.as_of.AsOfOfflineStore"},
+        entity_key_serialization_version=3,
     )
 
 
@@ -163,9 +168,10 @@ def _read_state(
 
 def unreadable(view: FeatureView, backend: OnlineBackend, error: Exception) -> Blocked:
     """A store that is not there or is damaged; each kind of store has its own errors for that."""
+    start = "start it, and where it came back empty " if backend.kind == "redis" else ""
     return Blocked(
         f"online {view.name}: Feast's online store {backend.where()} cannot be read "
-        f"({type(error).__name__}: {error}); materialize online_{view.name} again"
+        f"({type(error).__name__}: {error}); {start}materialize online_{view.name} again"
     )
 
 

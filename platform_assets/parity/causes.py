@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from platform_assets.errors import PlatformError
 from platform_assets.online.feast_objects import SLOT, UNTIL
 from platform_assets.parity.differences import compare
 from platform_assets.parity.entity_events import EntityEvents, entity_events
@@ -66,6 +67,19 @@ class Finding:
             "told by": self.told,
             "key hashes": ", ".join(keys) + (" ..." if len(self.entities) > 3 else ""),
         }
+
+
+def diagnose_or_tell(stores: Stores, repository: Repository, found: Measurement) -> list[Finding]:
+    """As `diagnose`; when that fails, an unknown cause that tells why: what differs stays a verdict."""
+    import duckdb
+    import numpy as np
+    import pyarrow as pa
+
+    try:
+        return diagnose(stores, repository, found)
+    except (PlatformError, OSError, pa.ArrowException, duckdb.Error) as error:
+        told = f"the cause could not be looked for ({error})"
+        return [Finding(Cause.UNKNOWN, SERVED, told, np.flatnonzero(found.differing))]
 
 
 def diagnose(stores: Stores, repository: Repository, found: Measurement) -> list[Finding]:

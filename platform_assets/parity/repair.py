@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from platform_assets.declaration.feature_view import FeatureView
 from platform_assets.declaration.repository import Repository
-from platform_assets.evidence.evidence import Evidence, Verdict
+from platform_assets.evidence.evidence import Evidence
 from platform_assets.parity.repair_plan import BUILD, stale_feature_days
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ def carry_out(
 ) -> Evidence:
     """Carry out the plan of an evidence, measure again, and return the second evidence, bound to the first.
 
+    An evidence without a plan is returned as it is: there is nothing to carry out, whatever its verdict.
     `untrusted` tells raw days that nothing may be built on, with the reason. Raises Blocked, and changes
     nothing of that step, when a raw day in its reach is missing or not trusted.
     """
@@ -32,11 +33,12 @@ def carry_out(
     from platform_assets.online.online_store import fill_online
     from platform_assets.parity.view_parity import view_parity
 
-    if evidence.verdict is Verdict.PASSED:
+    plan = evidence.measured.get("repair", [])
+    if not plan:
         return evidence
     source, entity = repository.source(view.source), repository.entity_of(view)
     bad, cause = untrusted or {}, f"repair of parity {evidence.id}"
-    for step in evidence.measured.get("repair", []):
+    for step in plan:
         if step["do"] == BUILD:
             told = _days_of(step)
             days = sorted({*stale_feature_days(stores, repository, view), *told})

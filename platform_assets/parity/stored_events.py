@@ -7,12 +7,21 @@ from typing import TYPE_CHECKING, Any
 from platform_assets.declaration.feature_view import FeatureView
 from platform_assets.declaration.repository import Repository
 from platform_assets.errors import Blocked
-from platform_assets.online.feast_objects import KEYS, SLOT, STATE_DIGEST, TIMES, VALUE, slot_view_name
-from platform_assets.online.online_events import open_feast
+from platform_assets.online.feast_objects import (
+    KEYS,
+    SLOT,
+    STATE_DIGEST,
+    TIMES,
+    VALUE,
+    feast_objects,
+    slot_view_name,
+)
+from platform_assets.online.online_events import feast_config
 from platform_assets.online.online_state import entity_of_text, entity_text
 from platform_assets.online.whole_state import WholeState
 from platform_assets.parity.entity_events import EntityEvents
 from platform_assets.stores import Stores
+from platform_assets.vocabulary import feature_table
 
 if TYPE_CHECKING:
     import numpy as np
@@ -54,15 +63,19 @@ def row_stamps(
 ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.int64]]:
     """Which entities have a row, and as of when each claims to be, in seconds since 1970.
 
-    A fill stamps every row with its own cut-off. Read through Feast, for the few that are looked into.
+    A fill stamps every row with its own cut-off. Read through Feast's provider, which needs no registry, for
+    the few that are looked into.
     """
     import numpy as np
+    from feast.infra.provider import get_provider
     from feast.protos.feast.types.EntityKey_pb2 import EntityKey
     from feast.protos.feast.types.Value_pb2 import Value
 
     join_keys = repository.entity_of(view).join_keys
-    store = open_feast(stores.home)
-    feast_view = store.get_feature_view(slot_view_name(view, slot))
+    config, name = feast_config(stores.home), slot_view_name(view, slot)
+    provider = get_provider(config)
+    views = feast_objects(repository, lambda v: stores.lake.table(feature_table(v.lake_name)).stable_folder())
+    (feast_view,) = (found for found in views if found.name == name)
     there, stamps = np.zeros(len(entities), dtype=bool), np.zeros(len(entities), dtype=np.int64)
     for start in range(0, len(entities), BATCH):
         keys = [
@@ -75,7 +88,7 @@ def row_stamps(
             )
             for name in entities.slice(start, BATCH).to_pylist()
         ]
-        found = store.provider.online_read(store.config, feast_view, keys, [TIMES])
+        found = provider.online_read(config, feast_view, keys, [TIMES])
         for place, (stamp, row) in enumerate(found, start):
             if row and TIMES in row and row[TIMES].WhichOneof("val"):  # Redis tells an empty row of nobody
                 there[place] = True

@@ -118,10 +118,8 @@ def measure_view(stores: Stores, repository: Repository, view: FeatureView) -> M
     inputs = online_inputs(stores, repository, view)
     digests = inputs[raw.name]
     newest_day = max(digests)
-    asked = newest_requests(source, view, join_keys, raw.paths([newest_day]))
-    sample = asked.take(pa.array(lowest_hashes(asked.select(list(join_keys)), WITNESSES)))
-    witnessed = serve(stores, repository, view, sample)  # refuses a state that must not be served from
     state = read_all_events(stores, repository, view)
+    held_events = stored_events(view, state)  # refuses a state that must not be served from
     moment = midnight(date.fromisoformat(newest_day) + timedelta(days=1)) - 1
     after = moment + 1 - microseconds(HORIZON) - microseconds(retention(view))
     trained = trained_at_cut_off(
@@ -130,7 +128,7 @@ def measure_view(stores: Stores, repository: Repository, view: FeatureView) -> M
     held = stored_entities(state, trained.entities.type)
     entities, known = _entities(view, trained.entities, held)
     spot = aligned(pa.table({"k": held}), pa.table({"k": entities})).served[: len(entities)]
-    stored = stored_events(view, state).take(spot)
+    stored = held_events.take(spot)
     place = aligned(pa.table({"k": trained.entities}), pa.table({"k": entities})).served[: len(entities)]
     newest = column_of(trained.newest).take(place)
     outdated = newest.valid & (stored.newest() < newest.values)
@@ -141,9 +139,12 @@ def measure_view(stores: Stores, repository: Repository, view: FeatureView) -> M
             f"online {view.name} is stale: it was filled from other raw days than there are now; "
             f"materialize online_{view.name}"
         )
-    newest_event, differ = _at_newest_event(
-        source, view, join_keys, entities, stored, asked, outdated, (sample, witnessed), rows
+    asked, who = _asked(
+        source, join_keys, entities, newest_requests(source, view, join_keys, raw.paths([newest_day]))
     )
+    sample = asked.take(pa.array(lowest_hashes(asked.select(list(join_keys)), WITNESSES)))
+    witness = sample, serve(stores, repository, view, sample)
+    newest_event, differ = _at_newest_event(source, view, stored, asked, who, outdated, witness, rows)
     strangers = entities.take(pa.array(np.flatnonzero((place < 0) & (stored.counts > 0))))
     return Measurement(
         source=source,
@@ -195,24 +196,31 @@ def _at_cut_off(
     return Comparison(CUT_OFF, who, moments, None, served, trained, found)
 
 
+def _asked(
+    source: Source, join_keys: tuple[str, ...], entities: pa.Array, requests: pa.Table
+) -> tuple[pa.Table, Places]:
+    """The requests of the entities that are compared, and the place of each one's entity."""
+    import numpy as np
+    import pyarrow as pa
+
+    keys = pa.table({"k": entity_array(source, join_keys, requests)})
+    spot = aligned(pa.table({"k": entities}), keys).served[: requests.num_rows]
+    return requests.take(pa.array(np.flatnonzero(spot >= 0))), spot[spot >= 0]
+
+
 def _at_newest_event(
     source: Source,
     view: FeatureView,
-    join_keys: tuple[str, ...],
-    entities: pa.Array,
     stored: EntityEvents,
     asked: pa.Table,
+    who: Places,
     outdated: npt.NDArray[np.bool_],
     witness: tuple[pa.Table, Mapping[str, list[Any]]],
     rows: pa.Table | None,
 ) -> tuple[tuple[Comparison, ...], int]:
     """The comparison by the lake's feature rows, and how many witnesses say otherwise."""
-    import numpy as np
     import pyarrow as pa
 
-    asked_keys = pa.table({"k": entity_array(source, join_keys, asked)})
-    spot = aligned(pa.table({"k": entities}), asked_keys).served[: asked.num_rows]
-    asked, who = asked.take(pa.array(np.flatnonzero(spot >= 0))), spot[spot >= 0]
     moments = column_of(asked.column(source.event_timestamp)).values
     own = own_rows(source, view, asked)
     served = served_values(source, view, stored.take(who), moments, own, asked)

@@ -108,12 +108,12 @@ def shares(stores: Stores, view: FeatureView) -> list[float]:
 def _measured(
     stores: Stores, repository: Repository, view: FeatureView
 ) -> tuple[Verdict, str, dict[str, Any]]:
-    from platform_assets.parity.causes import diagnose
+    from platform_assets.parity.causes import diagnose_or_tell
     from platform_assets.parity.repair_plan import repair_plan
     from platform_assets.parity.view_measurement import measure_view
 
     found = measure_view(stores, repository, view)
-    causes = diagnose(stores, repository, found)
+    causes = diagnose_or_tell(stores, repository, found)
     differing = int(found.differing.sum())
     entities = len(found.entities)
     share = differing / entities if entities else 0.0
@@ -129,6 +129,7 @@ def _measured(
         "foreign": len(found.foreign),
         "witnesses": found.witnesses,
         "witnesses_differ": found.witnesses_differ,
+        "reservations": list(found.reservations),
         "day": found.feature_day,
         "features": rows,
         "causes": [cause.row(found) for cause in causes],
@@ -153,7 +154,14 @@ def _measured(
         return Verdict.FAILED, reason, measured
     if found.reservations:
         return Verdict.UNKNOWN, "; ".join(found.reservations), measured
-    return Verdict.PASSED, f"{entities - differing} of {told} are served as trained", measured
+    if not measured["compared"]:
+        return Verdict.UNKNOWN, f"nothing was compared: no {_about(view)} has an event in reach", measured
+    strangers = f"; {len(found.foreign)} keys in the store are nobody's" if found.foreign else ""
+    return Verdict.PASSED, f"{entities - differing} of {told} are served as trained{strangers}", measured
+
+
+def _about(view: FeatureView) -> str:
+    return " and ".join(view.entities)
 
 
 def _row(comparison: Comparison, name: str) -> dict[str, Any]:

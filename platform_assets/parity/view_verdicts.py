@@ -25,6 +25,8 @@ def judged(evidence: Evidence, gate: Parity) -> tuple[Verdict, str]:
         return Verdict.UNKNOWN, f"the share that differs is {share!r}"
     if share > gate.at_most:
         return Verdict.FAILED, evidence.reason
+    if reservations := evidence.measured.get("reservations"):
+        return Verdict.UNKNOWN, "; ".join(map(str, reservations))
     return Verdict.PASSED, f"{share:.2%} of entities differ, {gate.at_most:.2%} may"
 
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -22,7 +26,7 @@ from platform_assets.parity.hypotheses import Cause
 from platform_assets.parity.repair import carry_out
 from platform_assets.parity.repair_plan import BUILD, FILL
 from platform_assets.parity.view_parity import view_parity
-from platform_assets.vocabulary import feature_table
+from platform_assets.vocabulary import feature_table, raw_table
 
 SHOPS = [f"shop {n}" for n in range(4)]
 DAY = 24 * 3_600_000_000
@@ -294,6 +298,96 @@ def test_two_faults_are_told_apart(world: World) -> None:
     with_fault(world, both)
     found = causes(view_parity(world.stores, REPOSITORY, SHOP_TRADE))
     assert sorted(found) == [("time zone", "served"), ("unknown cause", "served")]
+
+
+def test_a_cause_is_found_without_feasts_registry(world: World) -> None:
+    with_fault(world, stuck_row)
+    (world.stores.home.feast / "registry.db").write_bytes(b"damaged")
+    assert causes(view_parity(world.stores, REPOSITORY, SHOP_TRADE)) == [("stuck materialization", "served")]
+
+
+def test_what_differs_fails_also_where_no_cause_can_be_looked_for(world: World) -> None:
+    """The raw day that the store was filled from was collected as garbage."""
+    table = world.stores.lake.table(raw_table("sales"))
+    filled_from = table.manifest(DAYS[-2])
+    assert filled_from is not None
+    with_fault(world, late_data)
+    table.path(filled_from).unlink()
+    evidence = view_parity(world.stores, REPOSITORY, SHOP_TRADE)
+    assert (evidence.verdict, causes(evidence)) == (Verdict.FAILED, [("unknown cause", "served")])
+    assert "could not be looked for" in evidence.measured["causes"][0]["told by"]
+    proved(world, SHOP_TRADE, evidence)
+
+
+# a fill that was really killed
+
+KILLED = """
+import os, signal, sys
+from platform_assets.home import Home
+from platform_assets.online import online_fill, redis_backend, sqlite_backend
+from platform_assets.stores import Stores
+from sales_world import REPOSITORY, SHOP_TRADE
+
+def die(*_, **__):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+if sys.argv[3] == "half of the rows":
+    lines, timestamps = sqlite_backend._lines, redis_backend._timestamps
+    def cut(made):
+        for n, line in enumerate(made):
+            if n == 9:
+                die()
+            yield line
+    sqlite_backend._lines = lambda rows: cut(lines(rows))
+    redis_backend._CHUNK = 2
+    redis_backend._timestamps = lambda *given: Cut(timestamps(*given))
+    class Cut(list):
+        def __getitem__(self, place):
+            if place.start:
+                die()
+            return super().__getitem__(place)
+else:
+    online_fill._publish = die  # the slot is written, the manifest is not
+online_fill.fill_online(Stores.at(Home.at(sys.argv[1], sys.argv[2])), REPOSITORY, SHOP_TRADE, cause="killed")
+"""
+
+
+def killed_fill(world: World, moment: str) -> None:
+    """A newer raw day is there, and the fill that should have taken it in dies at a moment."""
+    stuck(world)
+    home = world.stores.home
+    worlds = str(Path(__file__).resolve().parents[1] / "worlds")
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, str(home.root), home.online, moment],
+        env={**os.environ, "PYTHONPATH": worlds}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == -signal.SIGKILL, done.stderr
+
+
+def told_as_stuck_and_healed(world: World, moment: str) -> None:
+    killed_fill(world, moment)
+    evidence = view_parity(world.stores, REPOSITORY, SHOP_TRADE)
+    assert evidence.verdict is Verdict.FAILED
+    assert causes(evidence) == [("stuck materialization", "served")]
+    assert "ends before the lake's newest raw day" in evidence.measured["causes"][0]["told by"]
+    proved(world, SHOP_TRADE, evidence)
+
+
+MOMENTS = ("half of the rows", "before the switch")
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_a_killed_fill_is_told_as_stuck_and_healed(world: World, moment: str) -> None:
+    told_as_stuck_and_healed(world, moment)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_a_fill_killed_over_redis(tmp_path: Path, empty_redis: str, moment: str) -> None:
+    world = World.at(tmp_path, online=empty_redis)
+    world.build()
+    world.fill()
+    told_as_stuck_and_healed(world, moment)
 
 
 # nothing is served: told, and repaired all the same

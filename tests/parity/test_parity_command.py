@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 from planted_faults import alter, keep
-from sales_world import REPOSITORY, SHOP_TRADE, World, product
+from sales_world import DAYS, REPOSITORY, SHOP_TRADE, World, product
 
 from platform_assets.__main__ import main
 from platform_assets.command_line import parity
+from platform_assets.vocabulary import raw_table
 
 
 @pytest.fixture(autouse=True)
@@ -28,11 +29,22 @@ def test_a_fault_is_told_and_repaired(world: World, capsys: pytest.CaptureFixtur
     alter(world, SHOP_TRADE, ["shop 3"], lambda c: keep(c, lambda n: n % 2 == 0))
     assert main(["parity", "--view", "shop_trade"]) == 1
     told = capsys.readouterr().out
-    assert "cause: unknown cause (served): 1 entities" in told
-    assert "repair: fill the online store of shop_trade of 2024-0" in told
+    assert "cause: unknown cause (served side is wrong), entities: 1" in told
+    assert "repair: fill the online store of shop_trade, days: 2024-0" in told
+    assert "carry it out: platform-assets parity --view shop_trade --repair" in told
     assert main(["parity", "--view", "shop_trade", "--repair"]) == 0
     assert "shop_trade: PASSED" in capsys.readouterr().out
     assert main(["parity", "--view", "shop_trade"]) == 0
+
+
+def test_what_no_plan_repairs_is_told_as_that(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    raw = world.stores.lake.table(raw_table("sales"))
+    (raw.folder / "manifests" / DAYS[-2] / "current").unlink()
+    assert main(["parity", "--view", "shop_trade", "--repair"]) == 1
+    told = capsys.readouterr().out
+    assert f"1 raw days in reach of its windows are missing, the first {DAYS[-2]}" in told
+    assert "nothing here can be repaired: do what the reason says" in told
+    assert "after the repair" not in told
 
 
 @pytest.mark.parametrize(

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from feast.protos.feast.types.EntityKey_pb2 import EntityKey
+from feast.protos.feast.types.Value_pb2 import Value
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from planted_faults import held, write
 from sales_world import (
     DAYS,
     MEMBER_RETURNS,
@@ -22,12 +26,14 @@ from sales_world import (
     write_raw,
 )  # fmt: skip
 
+from platform_assets.automation.observation import _unmeasured
 from platform_assets.declaration.feature_view import FeatureView
 from platform_assets.evidence.evidence import Verdict
 from platform_assets.online.online_state import midnight, recent_events
 from platform_assets.online.serving_windows import finish
 from platform_assets.parity.differences import compare
 from platform_assets.parity.entity_events import EntityEvents, entity_events
+from platform_assets.parity.repair import carry_out
 from platform_assets.parity.training_values import nobodys_values, trained_at_cut_off
 from platform_assets.parity.view_measurement import measure_view
 from platform_assets.parity.view_parity import newest_view_parity, view_parity
@@ -128,6 +134,7 @@ def test_above_the_declared_size_a_sample_is_compared(world: World) -> None:
     first, second = (view_parity(world.stores, REPOSITORY, view) for _ in range(2))
     assert first.id == second.id
     assert (first.measured["entities"], first.measured["known"]) == (3, 8)
+    assert first.measured["witnesses"] == 3, "only of entities that are compared"
     assert "3 entities (a sample of 8 by key hash)" in first.reason
 
 
@@ -139,6 +146,40 @@ def test_a_state_that_the_lake_has_left_behind_is_no_pass(world: World) -> None:
     assert "online member_returns is stale" in evidence.reason
     assert evidence.measured["differing"] == 0
     assert view_parity(world.stores, REPOSITORY, SHOP_TRADE).verdict is Verdict.FAILED
+
+
+def test_where_nothing_is_compared_nothing_passes(tmp_path: Path) -> None:
+    world = World.at(tmp_path)
+    for day in DAYS:
+        rows = sales(day)
+        write_raw(world.stores, day, rows.set_column(3, "shop", pa.nulls(rows.num_rows, pa.string())))
+    world.build()
+    world.fill()
+    evidence = view_parity(world.stores, REPOSITORY, SHOP_TRADE)
+    assert (evidence.verdict, evidence.measured["entities"]) == (Verdict.UNKNOWN, 0)
+    assert "no shop has an event in reach" in evidence.reason
+
+
+def test_what_could_not_be_measured_is_open_again(world: World) -> None:
+    file = world.stores.home.feast / "online.db"
+    away = file.rename(file.with_suffix(".away"))
+    assert view_parity(world.stores, REPOSITORY, SHOP_TRADE).verdict is Verdict.UNKNOWN
+    away.rename(file)  # a store that was down is there again, with all it had
+    assert _unmeasured(world.stores, [SHOP_TRADE])
+    assert view_parity(world.stores, REPOSITORY, SHOP_TRADE).verdict is Verdict.PASSED
+    assert not _unmeasured(world.stores, [SHOP_TRADE])
+
+
+def test_keys_of_nobody_are_told_although_everything_is_served_as_trained(world: World) -> None:
+    (columns,) = held(world, MEMBER_RETURNS, [3])
+    key = EntityKey(join_keys=["member"], entity_values=[Value(string_val="x")])
+    write(world, MEMBER_RETURNS, {"x": columns}, key=key)
+    evidence = view_parity(world.stores, REPOSITORY, MEMBER_RETURNS)
+    assert evidence.verdict is Verdict.PASSED
+    assert evidence.reason.endswith("; 1 keys in the store are nobody's")
+    second = carry_out(world.stores, REPOSITORY, MEMBER_RETURNS, evidence)
+    assert second.measured["after"] == evidence.id
+    assert (second.verdict, second.measured["foreign"]) == (Verdict.PASSED, 0)
 
 
 def test_other_limits_ask_for_another_measurement(world: World) -> None:
