@@ -193,11 +193,11 @@ def test_parity_counts_only_as_measured_last():
     assert decision("parity", f).verdict is Verdict.UNKNOWN
 
 
-def view_parity(verdict=Verdict.PASSED, share=0.0, limits=None, **changed):
+def view_parity(verdict=Verdict.PASSED, share=0.0, limits=None, reservations=(), **changed):
     """Findings in which all is green but the view's own parity is this."""
     found = Evidence(
         "parity", "online/spending", verdict, "of the view", {**VIEW_VERSIONS, **changed},
-        measured={"share": share}, limits=limits or {},
+        measured={"share": share, "reservations": list(reservations)}, limits=limits or {},
     )  # fmt: skip
     sample = evidence("parity", **{"parity:spending": found.id})
     return green(parity=[sample], view_parity={"spending": [found]})
@@ -213,6 +213,10 @@ def view_parity(verdict=Verdict.PASSED, share=0.0, limits=None, **changed):
         pytest.param(view_parity(share=float("nan")), Verdict.UNKNOWN, "nan", id="no share"),
         pytest.param(
             view_parity(limits={"tolerance": 0.1}), Verdict.UNKNOWN, "tolerance 0.1", id="laxer tolerance"
+        ),
+        pytest.param(
+            view_parity(Verdict.FAILED, share=0.0, reservations=["online is stale"]),
+            Verdict.UNKNOWN, "online is stale", id="the gate is laxer than the view, and the store stale",
         ),
         pytest.param(view_parity(online="older"), Verdict.UNKNOWN, "online is older", id="other store"),
         pytest.param(view_parity(view="v0"), Verdict.UNKNOWN, "view is v0", id="other version"),
