@@ -39,8 +39,8 @@ def stored_events(view: FeatureView, state: WholeState) -> EntityEvents:
     if not state.is_promised:
         raise Blocked(
             f"online {view.name}: the store holds state {state.digests[state.promised[SLOT]] or 'none'}, and "
-            f"the lake promises {state.promised[STATE_DIGEST]}; it was emptied or written by somebody else, or "
-            f"is another store. Materialize online_{view.name} again"
+            f"the lake promises {state.promised[STATE_DIGEST]}; it was emptied or written by somebody "
+            f"else, or is another store. Materialize online_{view.name} again"
         )
     return EntityEvents(
         state.offsets,
