@@ -7,6 +7,7 @@ import dagster as dg
 from platform_assets import asset_keys, events, vocabulary
 from platform_assets.declaration.feature_view import FeatureView
 from platform_assets.declaration.repository import Repository
+from platform_assets.home import Home
 from platform_assets.resources import PlatformResource
 
 
@@ -20,7 +21,7 @@ def online_asset(repository: Repository, view: FeatureView) -> dg.AssetsDefiniti
         "windows are finished at request time.",
         owners=list(view.owners),
         group_name=source.name,
-        kinds={"feast", "sqlite"},
+        kinds={"feast", "redis" if Home.from_environment().online else "sqlite"},
         code_version=view.code_version,
         deps=[
             dg.AssetDep(asset_keys.raw_key(source.name), partition_mapping=dg.AllPartitionMapping()),
