@@ -95,3 +95,22 @@ def test_what_cannot_be_read_is_told_with_its_file(ledger: Ledger, content: str)
     (ledger.folder / "head.json").write_text(content)
     with pytest.raises(LakeError, match=r"head\.json: cannot be read"):
         _ = ledger.head
+
+
+OTHER = {
+    "sequence": 7, "kind": "other", "product": "other", "actor": "you", "at": "2030", "body": {"x": 1},
+    "previous": LOWEST,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("field", OTHER)
+def test_the_hash_covers_every_field(ledger: Ledger, field: str) -> None:
+    entry = ledger.entries()[1]
+    assert replace(entry, **{field: OTHER[field]}).computed_hash() != entry.hash
+    assert replace(entry, hash="").computed_hash() == entry.hash, "and not itself"
+    assert OTHER.keys() | {"hash"} == asdict(entry).keys()
+
+
+def test_a_slow_writer_does_not_put_the_head_back(ledger: Ledger) -> None:
+    ledger._note_head(ledger.entries()[0])
+    assert ledger.head == (3, ledger.entries()[2].hash)

@@ -290,6 +290,7 @@ def test_days_that_did_not_pass_are_counted_and_three_are_named():
         "3 of 6 raw days did not pass: 2024-01-01: rows of 2024-01-01; 2024-01-02: rows of 2024-01-02; "
         "2024-01-03: rows of 2024-01-03"
     )
+    assert decided((0, 1)).reason.endswith("2024-01-02: rows of 2024-01-02")
     assert (four.measured, four.limit) == (2, 6)
     assert four.reason == three.reason.replace("3 of 6", "4 of 6") + "; ..."
     assert len(fine.evidence_id) == 16
