@@ -169,6 +169,7 @@ def decision(key, f):
         pytest.param(Comparison(None), Verdict.PASSED, "first", id="no champion"),
         pytest.param(None, Verdict.UNKNOWN, "not compared", id="not compared"),
         pytest.param(Comparison("1", unknown="no row left"), Verdict.UNKNOWN, "no row left", id="no rows"),
+        pytest.param(Comparison("1", 0.5, 0.5, 0.01), Verdict.PASSED, ">=", id="above the margin"),
         pytest.param(Comparison("1", 0.5, 0.5, -0.02), Verdict.PASSED, ">=", id="on the margin"),
         pytest.param(Comparison("1", 0.5, 0.5, -0.0201), Verdict.FAILED, "<", id="below the margin"),
         pytest.param(Comparison("1", 0.5, 0.5, None), Verdict.UNKNOWN, "no lower bound", id="no bound"),
