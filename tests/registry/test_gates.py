@@ -373,3 +373,19 @@ def test_another_contract_than_at_registration_is_told(version):
     found = decision("contract", green(contract_version=version))
     assert found.verdict is Verdict.UNKNOWN
     assert f"the contract changed since registration (suite -> {version})" in found.reason
+
+
+def test_a_view_that_passed_is_not_named_beside_one_that_was_not_measured():
+    candidate = Candidate("2", "model", "rows", {"a": "v1", "b": "v1"}, CANDIDATE.raw, "suite")
+    passed = Evidence("parity", "online/a", Verdict.PASSED, "of a", {"view": "v1"}, measured={"share": 0.0})
+    unknown = Evidence("parity", "online/b", Verdict.UNKNOWN, "of b", {"view": "v1"})
+    versions = {"views": candidate.views_digest, "online:a": "x", "online:b": "x"}
+    versions |= {"parity:a": passed.id, "parity:b": unknown.id}
+    f = green(
+        parity=[Evidence("parity", "s", Verdict.PASSED, "r", versions)],
+        online={"a": "x", "b": "x"},
+        view_parity={"a": [passed], "b": [unknown]},
+        view_versions={"a": {"view": "v1"}, "b": {"view": "v1"}},
+    )
+    (decided,) = (d for d in decide(GATES, candidate, f) if d.key == "parity")
+    assert (decided.verdict, decided.reason) == (Verdict.UNKNOWN, "parity of view b: of b")
