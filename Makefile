@@ -61,7 +61,7 @@ bench: install
 	@$(BIN)/python benchmarks/feature_new_day.py
 	@$(BIN)/python benchmarks/hindsight.py
 
-# 100 million payments: about half an hour, 8 GiB of memory and 25 GiB of disk below TMPDIR.
+# 100 million payments: ten minutes or more, 8 GiB of memory and 25 GiB of disk below TMPDIR.
 bench-100m: install
 	@$(BIN)/python benchmarks/feature_scale.py --rows 1.75e6 100e6
 
