@@ -24,10 +24,12 @@ from platform_assets.declaration.yaml_reader import read_yaml
 from platform_assets.evaluation.evaluation_report import evaluate
 from platform_assets.features.compute import build_feature_days
 from platform_assets.features.equality import feature_equality
+from platform_assets.hindsight.hindsight_report import hindsight_report
 from platform_assets.home import Home
 from platform_assets.monitoring.drift import drift_report
 from platform_assets.online.online_store import fill_online
 from platform_assets.parity.parity_report import parity_report
+from platform_assets.parity.view_parity import view_parity
 from platform_assets.raw.contract import evaluate_contract
 from platform_assets.raw.ingest import ingest_day
 from platform_assets.raw.source_reader import open_source
@@ -72,6 +74,8 @@ def chain(stores: Stores, repository: Repository, product: Product) -> None:
         if view.online:
             with stage(f"online_{view.name}"):
                 fill_online(stores, repository, view, cause=CAUSE, run_id="")
+            with stage(f"parity_{view.name}"):
+                print(f"  {view_parity(stores, repository, view).verdict}")
 
     with stage("training_set"):
         training_set = build_training_set(
@@ -88,6 +92,9 @@ def chain(stores: Stores, repository: Repository, product: Product) -> None:
         report = evaluate(stores, repository, product, training_set, training_run, cause=CAUSE, run_id="")
         metrics = stores.lake.table(report.table).document_of(report)["metrics"]
         print("  " + ", ".join(f"{name} {value}" for name, value in metrics.items()))
+    with stage("hindsight_report"):
+        found = hindsight_report(stores, repository, product, training_set, training_run)
+        print(f"  {found.verdict}: {found.reason}")
     with stage("registered_model"):
         register(stores, repository, product, suite_path=suite, cause=CAUSE, run_id="")
 
