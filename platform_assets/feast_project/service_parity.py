@@ -18,6 +18,7 @@ from platform_assets.feast_project.latest_rows import PARTITION, event_times
 from platform_assets.feast_project.online_rows import FIX, read_online
 from platform_assets.feast_project.online_state import check_unchanged, is_newer, online_state
 from platform_assets.feast_project.open_project import OpenProject
+from platform_assets.feast_project.parity_evidence import record_parity
 from platform_assets.feast_project.snapshot import View
 from platform_assets.feast_project.training_set import (
     TIME,
@@ -28,7 +29,6 @@ from platform_assets.feast_project.training_set import (
     training_version,
     views_read,
 )
-from platform_assets.feast_project.view_parity import KIND
 from platform_assets.parity.differences import column_of, compare, differing_places
 from platform_assets.parity.key_alignment import key_hash, lowest_hashes
 from platform_assets.vocabulary import feast_table
@@ -56,21 +56,15 @@ def service_parity(opened: OpenProject, declared: TrainingSet, *, run_id: str = 
         verdict, reason = _judged(opened, declared, measured)
     except PlatformError as error:
         verdict, reason, measured = Verdict.UNKNOWN, str(error), {}
-    return opened.stores.evidence.record(
-        Evidence(
-            kind=KIND,
-            subject=feast_table(opened.name, "served", declared.name),
-            verdict=verdict,
-            reason=reason,
-            versions=versions,
-            measured=measured,
-            limits={
-                "at_most": opened.project.parity.at_most,
-                "tolerance": opened.project.parity.tolerance,
-                "requests": min(REQUESTS, opened.project.parity.entities),
-            },
-            run_id=run_id,
-        )
+    return record_parity(
+        opened,
+        feast_table(opened.name, "served", declared.name),
+        versions,
+        verdict,
+        reason,
+        measured,
+        most={"requests": min(REQUESTS, opened.project.parity.entities)},
+        run_id=run_id,
     )
 
 

@@ -14,13 +14,13 @@ from platform_assets.evidence.evidence import Evidence, Verdict
 from platform_assets.feast_project.compared_view import ComparedView, compared_view
 from platform_assets.feast_project.online_state import OnlineState, check_still, check_unchanged, online_state
 from platform_assets.feast_project.open_project import OpenProject
+from platform_assets.feast_project.parity_evidence import record_parity
 from platform_assets.feast_project.snapshot import View
 from platform_assets.feast_project.view_causes import causes
 from platform_assets.parity.differences import Column, Differences, compare, differing_places
 from platform_assets.parity.key_alignment import key_hash
 from platform_assets.vocabulary import feast_table
 
-KIND = "feast_parity"
 EXAMPLES = 5
 
 
@@ -40,21 +40,15 @@ def view_parity(opened: OpenProject, view: View, *, run_id: str = "") -> Evidenc
         verdict, reason = _judged(opened, view, measured)
     except PlatformError as error:
         verdict, reason, measured = Verdict.UNKNOWN, str(error), {}
-    return opened.stores.evidence.record(
-        Evidence(
-            kind=KIND,
-            subject=feast_table(opened.name, "parity", view.name),
-            verdict=verdict,
-            reason=reason,
-            versions=versions,
-            measured=measured,
-            limits={
-                "at_most": opened.project.parity.at_most,
-                "tolerance": opened.project.parity.tolerance,
-                "entities": opened.project.parity.entities,
-            },
-            run_id=run_id,
-        )
+    return record_parity(
+        opened,
+        feast_table(opened.name, "parity", view.name),
+        versions,
+        verdict,
+        reason,
+        measured,
+        most={"entities": opened.project.parity.entities},
+        run_id=run_id,
     )
 
 

@@ -8,8 +8,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from feast.errors import SavedDatasetLocationAlreadyExists  # noqa: TID253 - Feast loads this module
-from feast.infra.offline_stores.offline_store import RetrievalJob, RetrievalMetadata  # noqa: TID253
+from feast.infra.offline_stores.offline_store import RetrievalJob, RetrievalMetadata  # noqa: TID253 - Feast loads this module
 
 from platform_assets.errors import SourceError
 from platform_assets.offline_store.parquet_writes import write_folder, write_rows
@@ -96,6 +95,8 @@ class AsOfRetrievalJob(RetrievalJob):  # type: ignore[misc]
 
         Raises Feast's SavedDatasetLocationAlreadyExists when something is there and may not be replaced.
         """
+        from feast.errors import SavedDatasetLocationAlreadyExists
+
         source = storage.to_data_source()
         target = source_path(source, self._repo_path)
         if target.exists() and not allow_overwrite:

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import socket
-import subprocess
-import sys
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from clinic import Clinic
+from web_server import web_server
 
 pytestmark = [
     pytest.mark.slow,
@@ -43,31 +38,11 @@ def address(make_clinic: Callable[..., Clinic], tmp_path_factory: pytest.TempPat
         "load_from:\n  - python_module: {module_name: clinic_code_location, location_name: clinic, "
         f"working_directory: {HERE}}}\n"
     )
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     variables = clinic.environment(
         CLINIC_DEFS=str(clinic.defs), PYTHONPATH=str(HERE), DAGSTER_HOME=str(clinic.home / "dagster")
     )
-    log = folder / "web.log"
-    with log.open("wb") as handle:
-        server = subprocess.Popen(
-            [str(Path(sys.executable).parent / "dagster-webserver"), "-w", str(workspace), "-p", str(port)],
-            env=variables, cwd=folder, stdout=handle, stderr=subprocess.STDOUT, start_new_session=True,
-        )  # fmt: skip
-    try:
-        for _ in range(120):
-            assert server.poll() is None, log.read_text()
-            try:
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/server_info", timeout=5).close()
-                break
-            except urllib.error.URLError:
-                with pytest.raises(subprocess.TimeoutExpired):
-                    server.wait(timeout=1)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        os.killpg(server.pid, 9)
-        server.wait()
+    with web_server(workspace, variables, folder) as address:
+        yield address
 
 
 @pytest.mark.parametrize(

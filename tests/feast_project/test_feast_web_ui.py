@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from web_server import web_server
 
 pytestmark = [
     pytest.mark.slow,
@@ -86,28 +84,8 @@ def address(applied: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     )
     workspace = root / "workspace.yaml"
     workspace.write_text("load_from:\n  - python_module: squad_with_feast.definitions\n")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    log = root / "web.log"
-    with log.open("wb") as handle:
-        server = subprocess.Popen(
-            [str(Path(sys.executable).parent / "dagster-webserver"), "-w", str(workspace), "-p", str(port)],
-            env=variables, cwd=root, stdout=handle, stderr=subprocess.STDOUT, start_new_session=True,
-        )  # fmt: skip
-    try:
-        for _ in range(120):
-            assert server.poll() is None, log.read_text()
-            try:
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/server_info", timeout=5).close()
-                break
-            except urllib.error.URLError:
-                with pytest.raises(subprocess.TimeoutExpired):
-                    server.wait(timeout=1)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        os.killpg(server.pid, 9)
-        server.wait()
+    with web_server(workspace, variables, root) as address:
+        yield address
 
 
 @pytest.mark.parametrize(
