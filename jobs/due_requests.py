@@ -25,7 +25,8 @@ def due(
 
     A product waits while its source has days or features to build.
     """
-    from platform_assets.automation.observation import PRODUCT_STAGES, observe_product, observe_source
+    from platform_assets.automation.product_observation import PRODUCT_STAGES, observe_product
+    from platform_assets.automation.source_observation import observe_source
 
     stores = platform.stores()
     source = repository.source(product.source)

@@ -32,7 +32,7 @@ def source_sensor(
         description=f"New and changed days of {source.name}, and every feature day they reach.",
     )
     def watch_source(context: dg.SensorEvaluationContext, platform: PlatformResource) -> dg.SensorResult:
-        from platform_assets.automation.observation import SOURCE_STAGES, observe_source
+        from platform_assets.automation.source_observation import SOURCE_STAGES, observe_source
 
         seen = observe_source(
             platform.stores(), repository, source, environment().source_variables(source.name)

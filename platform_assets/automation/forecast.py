@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from platform_assets import vocabulary
-from platform_assets.automation.observation import observe_product, observe_source
+from platform_assets.automation.product_observation import observe_product
+from platform_assets.automation.source_observation import observe_source
 from platform_assets.declaration.product import Product
 from platform_assets.declaration.repository import Repository
 from platform_assets.errors import PlatformError

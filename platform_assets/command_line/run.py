@@ -96,12 +96,8 @@ def _until_nothing_is_open(
     product: Product,
 ) -> tuple[dict[str, float], list[str], list[Work]]:
     """Runs stage after stage; a run that failed is not asked for again, and ends the loop."""
-    from platform_assets.automation.observation import (
-        PRODUCT_STAGES,
-        SOURCE_STAGES,
-        observe_product,
-        observe_source,
-    )
+    from platform_assets.automation.product_observation import PRODUCT_STAGES, observe_product
+    from platform_assets.automation.source_observation import SOURCE_STAGES, observe_source
 
     source = repository.source(product.source)
     seconds: dict[str, float] = {}

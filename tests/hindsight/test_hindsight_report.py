@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from parcels import DAYS, Parcel, Service, on_time
 
-from platform_assets.automation.observation import observe_hindsight
+from platform_assets.automation.product_observation import observe_hindsight
 from platform_assets.declaration.monitor import HindsightMonitor
 from platform_assets.declaration.product import Product
 from platform_assets.evidence.evidence import Evidence, Verdict

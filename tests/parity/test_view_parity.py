@@ -26,7 +26,7 @@ from sales_world import (
     write_raw,
 )  # fmt: skip
 
-from platform_assets.automation.observation import _unmeasured
+from platform_assets.automation.source_observation import _unmeasured
 from platform_assets.declaration.feature_view import FeatureView
 from platform_assets.evidence.evidence import Verdict
 from platform_assets.online.online_state import midnight, recent_events
