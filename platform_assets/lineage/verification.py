@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from platform_assets.errors import LakeError, PlatformError
 from platform_assets.evidence.ledger import Entry
@@ -12,6 +13,7 @@ from platform_assets.lake.digest import document_digest
 from platform_assets.lake.lake import Table
 from platform_assets.lake.manifest import Manifest
 from platform_assets.stores import Stores
+from platform_assets.vocabulary import product_table
 
 
 @dataclass
@@ -32,8 +34,11 @@ def verify(stores: Stores, *, expected_head: tuple[int, str] | None = None) -> V
 
     The ledger's chain (and whether it still holds `expected_head`, sequence and hash of an entry
     noted elsewhere); the evidence each decision stands on; every current lake file against its
-    manifest's digest; every registered model's files; the champion aliases.
+    manifest's digest; every registered model's files; that MLflow holds every version that lineage
+    or ledger tell of; the champion aliases.
     """
+    from platform_assets.registry.lost_versions import lost, lost_versions
+
     found = Verification()
     entries = _ledger(stores, found, expected_head)
     _evidence(stores, found, entries)
@@ -42,14 +47,25 @@ def verify(stores: Stores, *, expected_head: tuple[int, str] | None = None) -> V
         for partition in sorted(p.name for p in (table.folder / "manifests").iterdir() if p.is_dir()):
             found.broken += list(_partition(table, partition, found))
             if table.name.endswith("/registered_model"):
-                for manifest in _readable(table, partition):
+                for manifest in _readable(table, partition, found):
                     registered[(table.name, str(manifest.notes["version"]))] = manifest
+    models: dict[str, dict[str, str]] = {}
     for (name, version), manifest in registered.items():
         found.count("registered models")
-        found.broken += list(_model(stores, name, version, manifest))
-    for product in sorted({entry.product for entry in entries if entry.kind == "confirm"}):
-        found.count("champion aliases")
-        found.broken += list(_alias(stores, product, entries))
+        lineage = _lineage(stores, name, manifest)
+        if lineage is not None:  # else told already
+            models.setdefault(name.split("/")[1], {})[version] = lineage["model_digest"]
+            found.broken += list(_model(stores, name, version, lineage))
+    confirmed = {entry.product for entry in entries if entry.kind == "confirm"}
+    refused = {entry.product for entry in entries if entry.kind == "refusal"}
+    for product in sorted(confirmed | refused | set(models)):
+        gone = lost_versions(stores, product, models.get(product, {}))
+        if gone:
+            found.broken.append(lost(stores, product, gone))
+        found.broken += list(_without_lineage(stores, product, entries, registered))
+        if product in confirmed:
+            found.count("champion aliases")
+            found.broken += list(_alias(stores, product, entries, gone))
     return found
 
 
@@ -132,20 +148,25 @@ def _content_digest(table: Table, manifest: Manifest) -> str:
         raise LakeError(f"{path}: cannot be read ({error}); delete {current} and run again") from None
 
 
-def _readable(table: Table, partition: str) -> list[Manifest]:
+def _readable(table: Table, partition: str, found: Verification) -> list[Manifest]:
     try:
         return table.history(partition)
-    except LakeError:
-        return []  # told by `_partition` when it is the current one
+    except LakeError as error:
+        if str(error) not in found.broken:  # `_partition` tells it when it is the current one
+            found.broken.append(str(error))
+        return []
 
 
-def _model(stores: Stores, name: str, version: str, manifest: Manifest) -> Iterator[str]:
+def _lineage(stores: Stores, name: str, manifest: Manifest) -> dict[str, Any] | None:
+    try:
+        return stores.lake.table(name).document_of(manifest)
+    except (LakeError, ValueError):
+        return None
+
+
+def _model(stores: Stores, name: str, version: str, lineage: dict[str, Any]) -> Iterator[str]:
     from platform_assets.training.model_artifact import artifact_digest
 
-    try:
-        lineage = stores.lake.table(name).document_of(manifest)
-    except (LakeError, ValueError):
-        return  # told already
     folder = stores.home.root / lineage["artifact_path"]
     digest = artifact_digest(folder) if folder.is_dir() else "gone"
     if digest != lineage["artifact_digest"]:
@@ -156,10 +177,27 @@ def _model(stores: Stores, name: str, version: str, manifest: Manifest) -> Itera
         )
 
 
-def _alias(stores: Stores, product: str, entries: list[Entry]) -> Iterator[str]:
+def _without_lineage(
+    stores: Stores, product: str, entries: list[Entry], registered: Collection[tuple[str, str]]
+) -> Iterator[str]:
+    from platform_assets.registry.lost_versions import told_versions
+
+    table = stores.lake.table(product_table(product, "registered_model"))
+    known = {version for name, version in registered if name == table.name}
+    missing = sorted(told_versions(entries, product) - known, key=int)
+    if missing:
+        yield (
+            f"{table.folder}: holds no lineage of version {', '.join(missing)} of {product}, which the "
+            f"ledger tells of; restore the folder from a copy"
+        )
+
+
+def _alias(stores: Stores, product: str, entries: list[Entry], lost: list[str]) -> Iterator[str]:
     from platform_assets.registry.alias_move import Alias, agrees, foreign, last_confirmed
 
     confirmed = last_confirmed([entry for entry in entries if entry.product == product])
+    if confirmed is not None and confirmed.body["to"] in lost:
+        return  # its alias went with it, and comes back with it
     holder = Alias(stores, product).holder()
     if not agrees(holder, confirmed):
         yield foreign(product, holder, confirmed)

@@ -42,8 +42,8 @@ def restore_registry(stores: Stores, product: str, actor: str, reason: str) -> l
         if held:
             raise Blocked(
                 f"product {product}: the registry holds {len(held)} versions; "
-                f"it is restored only after it was lost. If that database was begun anew, move "
-                f"{stores.home.mlflow / 'mlflow.db'} away first"
+                f"it is restored only after it was lost. If that database was begun anew, or lost some of "
+                f"them, move {stores.home.mlflow / 'mlflow.db'} away first"
             )
         try:
             client.create_registered_model(product)

@@ -225,9 +225,30 @@ def _moved_alias(world):
     return "moved by hand"
 
 
+def _missing_lineage(world):
+    world.table("registered_model").folder.joinpath("manifests", SPLIT_ID, "000001.json").unlink()
+    return "holds no lineage of version 1 of payment_fraud, which the ledger tells of"
+
+
+def _torn_older_lineage(world):
+    world.table("registered_model").folder.joinpath("manifests", SPLIT_ID, "000001.json").write_text("{")
+    return "000001.json"
+
+
+def _missing_version(world):
+    world.mlflow().delete_model_version("payment_fraud", "2")
+    return "MLflow's registry does not hold version 2 as registered"
+
+
+def _changed_version(world):
+    world.mlflow().set_model_version_tag("payment_fraud", "2", "model_digest", "another")
+    return "MLflow's registry does not hold version 2 as registered"
+
+
 BREAKAGES = [
     _other_rows, _torn_file, _missing_file, _torn_manifest, _changed_document, _changed_model,
-    _missing_evidence, _changed_ledger, _shorter_ledger, _moved_alias,
+    _missing_evidence, _changed_ledger, _shorter_ledger, _moved_alias, _missing_lineage,
+    _torn_older_lineage, _missing_version, _changed_version,
 ]  # fmt: skip
 
 

@@ -5,6 +5,7 @@ import shutil
 import pytest
 from registry_world import SPLIT_ID, World, declared_product, declared_repository
 
+from platform_assets.__main__ import main
 from platform_assets.errors import Blocked
 from platform_assets.lineage.verification import verify
 from platform_assets.registry.champion import champion
@@ -33,6 +34,31 @@ def test_versions_and_champion_come_back_under_their_numbers(challenged) -> None
     challenged.candidate(regularisation=0.25)
     newest = challenged.table("registered_model").history(SPLIT_ID)[-1]
     assert newest.notes["version"] == "3", "no number is given twice"
+
+
+@pytest.mark.parametrize("version", ["1", "2"], ids=["champion", "challenger"])
+def test_a_single_lost_version_is_one_line_of_verify_and_its_fix_heals(
+    challenged, version, monkeypatch, capsys
+) -> None:
+    before = champion(challenged.stores, challenged.product)
+    open_mlflow(challenged.stores).delete_model_version("payment_fraud", version)
+    monkeypatch.setenv("PLATFORM_HOME", str(challenged.stores.home.root))
+    assert main(["verify"]) == 1
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("BROKEN")]
+    assert f"product payment_fraud: MLflow's registry does not hold version {version}" in line
+    assert "restore-registry --product payment_fraud" in line
+    assert str(challenged.stores.home.mlflow / "mlflow.db") in line
+    challenged = without_database(challenged)
+    assert restore_registry(challenged.stores, *ASKED) == ["1", "2"]
+    assert verify(challenged.stores).broken == []
+    assert champion(challenged.stores, challenged.product) == before
+
+
+def test_a_lost_database_is_one_line_of_verify_and_asking_makes_none(challenged) -> None:
+    challenged = without_database(challenged)
+    (line,) = verify(challenged.stores).broken
+    assert "does not hold versions 1, 2" in line
+    assert not (challenged.stores.home.mlflow / "mlflow.db").exists()
 
 
 def test_a_number_the_lake_does_not_know_is_not_given_again(challenged) -> None:
