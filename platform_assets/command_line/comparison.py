@@ -25,7 +25,7 @@ def add_parser(commands: Any) -> None:
 def show(arguments: argparse.Namespace) -> int:
     """Print what tells them apart, and write the page; 1 when no figure could be measured."""
     from platform_assets.lake.atomic_files import write_atomically
-    from platform_assets.registry.comparison_page import comparison_page, verdict
+    from platform_assets.registry.comparison_page import comparison_page, figures, verdict
     from platform_assets.registry.version_comparison import compare_versions
 
     product, repository, _ = find_product(arguments.product)
@@ -37,10 +37,8 @@ def show(arguments: argparse.Namespace) -> int:
         print(json.dumps(dataclasses.asdict(found), indent=1))
         return 1 if found.unknown else 0
     print(verdict(found))
-    for metric, difference in found.differences.items():
-        print(f"  {metric:<20} {difference.champion} -> {difference.candidate}")
-    for name, (first, second) in found.calibration.items():
-        print(f"  {name:<20} {first} -> {second}")
+    for name, first, second, difference in figures(found):
+        print(f"  {name:<20} {first} -> {second}  {difference}".rstrip())
     for name, first_setting, second_setting in found.settings:
         print(f"  {name}: {first_setting} -> {second_setting}")
     print(page)

@@ -43,22 +43,25 @@ def verdict(found: VersionComparison) -> str:
     return "; ".join(told)
 
 
+def figures(found: VersionComparison) -> list[tuple[str, str, str, str]]:
+    """Name, first, second and difference of every figure, rounded for people."""
+    ranked = [
+        (name, _value(d.champion), _value(d.candidate), _span(d)) for name, d in found.differences.items()
+    ]
+    return ranked + [(name, f"{x:.5f}", f"{y:.5f}", "") for name, (x, y) in found.calibration.items()]
+
+
 def comparison_page(found: VersionComparison) -> str:
     """The page; everything that came from declarations or data is escaped."""
     a, b = f"version {found.first}", f"version {found.second}"
     parts = [f'<p class="verdict">{escape(verdict(found))}</p>']
     if found.differences and found.rows:
-        rows = [
-            (metric, _value(d.champion), _value(d.candidate), _span(d))
-            for metric, d in found.differences.items()
-        ]
-        rows += [(name, f"{x:.5f}", f"{y:.5f}", "") for name, (x, y) in found.calibration.items()]
         parts += [
             "<h2>Figures</h2>",
             f"<p>{found.rows:,} rows that neither was trained on ({found.positives:,} positive; "
             f"{found.left_out:,} test rows lay before a label cut-off). Differences are second minus first, "
             f"95 % interval by entity bootstrap.</p>",
-            _table(("", a, b, "difference"), rows, numbers=True),
+            _table(("", a, b, "difference"), figures(found), numbers=True),
         ]
     if found.curves[0]:
         parts += ["<h2>Precision and recall</h2>", f'<img alt="precision and recall" src="{_curves(found)}">']

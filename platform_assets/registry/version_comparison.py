@@ -130,7 +130,7 @@ def _settings(
             "training set": each["training_set"]["digest"][:12],
             "model": each["model_digest"][:12],
             **{f"view {name}": version for name, version in each["views"].items()},
-            **{f"estimator {name}": _plain(value) for name, value in estimator.items()},
+            **{f"estimator {name}": _plain(name, value) for name, value in estimator.items()},
         }
 
     a, b = told(first), told(second)
@@ -141,10 +141,18 @@ def _settings(
     )
 
 
-def _plain(value: Any) -> str:
+def _plain(name: str, value: Any) -> str:
+    """A setting of an estimator as people read it: what a declaration leaves unset is not told."""
     if isinstance(value, Mapping):
-        return ", ".join(f"{name} {value[name]}" for name in sorted(value)) or "none"
+        # a parameter of the model may be None on purpose
+        kept = value if name == "parameters" else {k: v for k, v in value.items() if v not in (None, [], ())}
+        parts = (f"{key} {_nested(str(key), kept[key])}" for key in sorted(kept, key=str))
+        return ", ".join(parts) or "none"
     return "none" if value is None or value == [] else str(value)
+
+
+def _nested(name: str, value: Any) -> str:
+    return f"({_plain(name, value)})" if isinstance(value, Mapping) else str(value)
 
 
 def _agreement(labels: np.ndarray, first: np.ndarray, second: np.ndarray) -> dict[str, int]:

@@ -173,7 +173,7 @@ class World:
         labels[shuffled] = np.random.default_rng(1).permutation(labels[shuffled])
         train = train.set_column(train.column_names.index("fraud"), "fraud", pa.array(labels))
         estimator = self.product.estimator.model_copy(update={"parameters": {"C": regularisation}})
-        model = fit(estimator, train, list(inputs), "fraud")
+        model = fit(estimator, train, list(inputs), "fraud", event_timestamp="at")
         scores = score(model, rows.select(list(inputs)))
         model_digest = document_digest(
             [training_set.digest, regularisation, hashlib.sha256(scores.tobytes()).hexdigest()]

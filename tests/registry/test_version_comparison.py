@@ -1,10 +1,14 @@
 """Two versions side by side: the better one is named only when the data tell, and the page holds it all."""
 
+import re
+
 import pytest
 
+from platform_assets.__main__ import main
+from platform_assets.command_line import comparison
 from platform_assets.errors import UnknownName
 from platform_assets.registry.comparison_page import comparison_page, verdict
-from platform_assets.registry.version_comparison import compare_versions
+from platform_assets.registry.version_comparison import _plain, compare_versions
 
 
 def compared(world, first="1", second="2"):
@@ -41,6 +45,33 @@ def test_the_page_holds_figures_curves_and_settings_and_escapes(challenged) -> N
     ):
         assert part in page
     assert "<script" not in page
+
+
+def test_the_command_prints_rounded_figures_and_nothing_that_is_unset(
+    challenged, monkeypatch, capsys
+) -> None:
+    estimator = {"path": "sklearn.linear_model.LogisticRegression", "calibration": {"last_days": 1}}
+    calibrated = challenged.with_product(estimator=estimator).candidate()
+    declared = (challenged.product, challenged.repository, None)
+    monkeypatch.setattr(comparison, "find_product", lambda _: declared)
+    monkeypatch.setenv("PLATFORM_HOME", str(challenged.stores.home.root))
+    assert main(["compare", "1", calibrated]) == 0
+    told = capsys.readouterr().out
+    change = r"[+-]0\.\d{4} \([+-]0\.\d{4} to [+-]0\.\d{4}\)"
+    assert re.search(rf"^  roc_auc +0\.\d{{4}} -> 0\.\d{{4}}  {change}$", told, re.M), told
+    assert re.search(r"^  brier score +0\.\d{5} -> 0\.\d{5}$", told, re.M)
+    assert "  estimator calibration: none -> last_days 1, method sigmoid\n" in told
+
+
+def test_a_search_is_told_as_declared_and_a_parameter_that_is_none_is_told() -> None:
+    search = {
+        "parameters": {"C": {"low": 0.1, "high": 1.0, "log": False, "choices": []}},
+        "trials": 3,
+        "cpu_seconds": None,
+    }
+    assert _plain("search", search) == "parameters (C (high 1.0, log False, low 0.1)), trials 3"
+    assert _plain("parameters", {"max_depth": None, "alpha": 0}) == "alpha 0, max_depth None"
+    assert _plain("calibration", None) == _plain("preprocessing", []) == "none"
 
 
 def test_a_version_that_was_never_registered_is_told(challenged) -> None:
