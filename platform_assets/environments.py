@@ -31,6 +31,8 @@ class Environment:
     sources: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     products: tuple[Path, ...] = ()
     feature_repos: tuple[Path, ...] = ()
+    lost_products: Mapping[str, Path] = field(default_factory=dict)
+    """Products run before, whose file is not there any more."""
 
     def source_variables(self, source: str) -> Mapping[str, str]:
         """`PLATFORM_SOURCE...` as they hold for one source; empty when it is read as declared."""
@@ -52,15 +54,16 @@ def environment(variables: Mapping[str, str] | None = None) -> Environment:
     online = given.get(ONLINE_VARIABLE, "")
     home = Home.at(given[HOME_VARIABLE], online) if given.get(HOME_VARIABLE) else Home.from_environment()
     kept = _read_choices(home)
-    products = [Path(path) for path in kept.get("products", {}).values()]
+    products = {name: Path(path) for name, path in kept.get("products", {}).items()}
     extra = [Path(p) for p in given.get("PLATFORM_PRODUCT", "").split(os.pathsep) if p]
     repos = [Path(p) for p in given.get("PLATFORM_FEATURE_REPO", "").split(os.pathsep) if p]
     return Environment(
         name=name,
         home=home,
         sources=kept.get("sources", {}),
-        products=tuple(dict.fromkeys([*(path for path in products if path.exists()), *extra])),
+        products=tuple(dict.fromkeys([*(path for path in products.values() if path.exists()), *extra])),
         feature_repos=tuple(repos),
+        lost_products={name: path for name, path in products.items() if not path.exists()},
     )
 
 

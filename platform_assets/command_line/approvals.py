@@ -6,7 +6,7 @@ import argparse
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from platform_assets.command_line.products import find_product
+from platform_assets.command_line.products import add_product, find_product
 from platform_assets.environments import environment
 from platform_assets.stores import Stores
 
@@ -16,7 +16,7 @@ DAYS = 7
 def add_parser(commands: Any) -> None:
     """Add the subcommand."""
     parser = commands.add_parser("approve", help="approve a version that waits for it")
-    parser.add_argument("--product", default=None)
+    add_product(parser)
     parser.add_argument("--version", required=True)
     parser.add_argument("--by", required=True, help="your e-mail address, one of the gate's approvers")
     parser.add_argument("--reason", required=True)

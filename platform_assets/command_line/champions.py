@@ -6,7 +6,7 @@ import argparse
 from datetime import datetime
 from typing import Any
 
-from platform_assets.command_line.products import find_product
+from platform_assets.command_line.products import add_product, find_product
 from platform_assets.environments import environment
 from platform_assets.errors import Blocked
 from platform_assets.stores import Stores
@@ -15,11 +15,11 @@ from platform_assets.stores import Stores
 def add_parser(commands: Any) -> None:
     """Add the subcommand."""
     parser = commands.add_parser("champion", help="champion now, or at a moment (ISO 8601, UTC)")
-    parser.add_argument("--product", default=None)
+    add_product(parser)
     parser.add_argument("--at", default=None, help="2026-01-31T14:05:00Z")
     parser.set_defaults(function=show)
     back = commands.add_parser("reinstate", help="put the alias back after it was moved by hand")
-    back.add_argument("--product", default=None)
+    add_product(back)
     back.add_argument("--by", required=True, help="your e-mail address")
     back.add_argument("--reason", required=True)
     back.set_defaults(function=put_back)

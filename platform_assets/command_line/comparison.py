@@ -7,7 +7,7 @@ import dataclasses
 import json
 from typing import Any
 
-from platform_assets.command_line.products import find_product
+from platform_assets.command_line.products import add_product, find_product
 from platform_assets.environments import environment
 from platform_assets.stores import Stores
 
@@ -17,7 +17,7 @@ def add_parser(commands: Any) -> None:
     parser = commands.add_parser("compare", help="two registered versions on rows neither was trained on")
     parser.add_argument("first")
     parser.add_argument("second")
-    parser.add_argument("--product", default=None)
+    add_product(parser)
     parser.add_argument("--json", action="store_true", help="for a program")
     parser.set_defaults(function=show)
 

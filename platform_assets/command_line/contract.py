@@ -26,7 +26,9 @@ def add_parser(commands: Any) -> None:
     for action in (proposed, judged):
         action.add_argument("source")
         action.add_argument(
-            "--product", default=None, help="whose own feature repository declares the source"
+            "--product",
+            default=None,
+            help="whose own feature repository declares the source; default: the one that the home holds",
         )
         action.add_argument("--days", type=_days, default=None, help="only the last so many stored days")
     judged.add_argument(
@@ -70,7 +72,10 @@ def judge(arguments: argparse.Namespace) -> int:
 
 
 def _repository(arguments: argparse.Namespace) -> Repository:
-    return find_product(arguments.product)[1] if arguments.product else repository()
+    shared = repository()
+    if arguments.product is None and arguments.source in shared.sources:
+        return shared
+    return find_product(arguments.product)[1]
 
 
 def _days(text: str) -> int:

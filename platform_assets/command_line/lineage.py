@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from platform_assets.command_line.products import find_product
+from platform_assets.command_line.products import add_product, find_product
 from platform_assets.environments import environment
 from platform_assets.errors import UnknownName
 from platform_assets.lineage.raw_day import DayUses
@@ -32,7 +32,7 @@ def add_parser(commands: Any) -> None:
     page.add_argument("--html", type=Path, help="write the page here")
     page.set_defaults(function=show_ledger)
     for each in (why, commands.choices["used-by"], commands.choices["impact"], page):
-        each.add_argument("--product", default=None)
+        add_product(each)
         each.add_argument("--json", action="store_true", help="for a program")
 
 

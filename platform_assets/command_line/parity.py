@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 from platform_assets import vocabulary
-from platform_assets.command_line.products import find_product
+from platform_assets.command_line.products import add_product, find_product
 from platform_assets.declaration.feature_view import FeatureView
 from platform_assets.declaration.repository import Repository
 from platform_assets.environments import environment
@@ -18,7 +18,7 @@ from platform_assets.stores import Stores
 def add_parser(commands: Any) -> None:
     """Add the subcommand."""
     parser = commands.add_parser("parity", help="served values against trained ones, causes and repair")
-    parser.add_argument("--product", default=None)
+    add_product(parser)
     parser.add_argument("--view", default=None, help="a feature view; default: all served online")
     parser.add_argument("--repair", action="store_true", help="carry out the plan, and measure again")
     parser.set_defaults(function=measure)
@@ -43,7 +43,8 @@ def measure(arguments: argparse.Namespace) -> int:
         elif arguments.repair and evidence.verdict is not Verdict.PASSED:
             print("  nothing here can be repaired: do what the reason says, and measure again")
         elif evidence.measured.get("repair"):
-            print(f"  carry it out: platform-assets parity --view {view.name} --repair")
+            named = f" --product {arguments.product}" if arguments.product else ""
+            print(f"  carry it out: platform-assets parity{named} --view {view.name} --repair")
         passed &= evidence.verdict is Verdict.PASSED
     return 0 if passed else 1
 

@@ -17,7 +17,7 @@ from platform_assets.stores import Stores
 def add_parser(commands: Any) -> None:
     """Add the subcommand."""
     parser = commands.add_parser("plan", help="what a run would rebuild; writes nothing")
-    parser.add_argument("--product", default=None, help="name, or a defs.yaml anywhere")
+    parser.add_argument("--product", default=None, help="name, or a defs.yaml anywhere; default: card_fraud")
     parser.add_argument("--json", action="store_true", help="for programs")
     parser.set_defaults(function=plan)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from platform_assets.command_line.products import find_product
+from platform_assets.command_line.products import add_product, find_product
 from platform_assets.environments import environment
 from platform_assets.stores import Stores
 
@@ -15,7 +15,7 @@ def add_parser(commands: Any) -> None:
     parser = commands.add_parser(
         "restore-registry", help="register every version anew after MLflow's database was lost"
     )
-    parser.add_argument("--product", default=None)
+    add_product(parser)
     parser.add_argument("--by", required=True, help="your e-mail address")
     parser.add_argument("--reason", required=True)
     parser.set_defaults(function=restore)

@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 from platform_assets.command_line.dagster_home import prepare
-from platform_assets.command_line.products import find_product
+from platform_assets.command_line.products import add_product, find_product
 from platform_assets.environments import environment
 from platform_assets.stores import Stores
 
@@ -14,7 +14,7 @@ from platform_assets.stores import Stores
 def add_parser(commands: Any) -> None:
     """Add the subcommand."""
     parser = commands.add_parser("reproduce", help="rebuild a registered version from its lineage")
-    parser.add_argument("--product", help="name or defs.yaml", default=None)
+    add_product(parser)
     parser.add_argument("--version", help="registered version; default: the newest", default=None)
     parser.set_defaults(function=reproduce_version)
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 def add_parser(commands: Any) -> None:
     """Add the subcommand."""
     parser = commands.add_parser("run", help="run a product's chain; what has not changed is left alone")
-    parser.add_argument("--product", default=None, help="name, or a defs.yaml anywhere")
+    parser.add_argument("--product", default=None, help="name, or a defs.yaml anywhere; default: card_fraud")
     parser.add_argument(
         "--source", default=None, help="folder or file to read instead of the declared source"
     )

@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 from platform_assets import vocabulary
-from platform_assets.command_line.products import find_product
+from platform_assets.command_line.products import add_product, find_product
 from platform_assets.declaration.gate import Waivable
 from platform_assets.declaration.product import Product
 from platform_assets.declaration.repository import Repository
@@ -19,7 +19,7 @@ from platform_assets.stores import Stores
 def add_parser(commands: Any) -> None:
     """Add the subcommand."""
     parser = commands.add_parser("waive", help="answer for a red raw day or a failed gate")
-    parser.add_argument("--product", default=None)
+    add_product(parser)
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--day", help="a red raw day, YYYY-MM-DD")
     what.add_argument("--gate", help="a failed gate, such as floor_roc_auc; with --version")
