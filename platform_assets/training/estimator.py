@@ -82,11 +82,8 @@ def build_pipeline(estimator: Estimator) -> Any:
     parameters = dict(estimator.parameters)
     if "random_state" in known:
         parameters.setdefault("random_state", estimator.seed)
-    if cls.__module__.split(".")[0] == "lightgbm" and not {"force_col_wise", "force_row_wise"} & {
-        *parameters
-    }:
-        # it measures at every start which of the two is faster, and their sums differ in the last bits
-        parameters |= {"deterministic": parameters.get("deterministic", True), "force_row_wise": True}
+    if cls.__module__.split(".")[0] == "lightgbm":
+        parameters |= _same_on_every_machine(parameters)
     last = cls(**parameters)
     unsupervised = is_unsupervised(last)
     check_weights(estimator, last, unsupervised=unsupervised)
@@ -106,6 +103,18 @@ def build_pipeline(estimator: Estimator) -> Any:
         "impute_median": lambda: SimpleImputer(strategy="median", keep_empty_features=True),
     }
     return Pipeline([*((name, steps[name]()) for name in estimator.preprocessing), (ESTIMATOR_STEP, last)])
+
+
+def _same_on_every_machine(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """LightGBM's settings that make a fit the same elsewhere, as far as nothing else is declared."""
+    added: dict[str, Any] = {}
+    if not {"force_col_wise", "force_row_wise"} & {*parameters}:
+        # it measures at every start which of the two is faster, and their sums differ in the last bits
+        added = {"deterministic": parameters.get("deterministic", True), "force_row_wise": True}
+    if not {"n_jobs", "num_threads", "num_thread", "nthread", "nthreads"} & {*parameters}:
+        # as many threads as OpenMP gives; left open, the number of this machine's cores stands in the model
+        added["n_jobs"] = 0
+    return added
 
 
 def input_frame(rows: pa.Table, columns: Sequence[str]) -> pd.DataFrame:

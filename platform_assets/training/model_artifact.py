@@ -25,11 +25,13 @@ def save_model(
 
     MLflow would write an id of chance and the time of saving; `identity` (the model's digest) and
     `made_at` stand there instead, so that equal models make equal folders.
-    MLflow's default format refuses some estimators unless their types are named one by one; what a
-    pickle may do is bounded by the digest that `load_model` checks first.
+    MLflow's default format, skops, names its parts by memory address and stamps them with the time, and
+    refuses some estimators unless their types are named one by one; what a pickle may do is bounded by
+    the digest that `load_model` checks first. LightGBM and XGBoost leave a file of their own as well.
     """
     from platform_assets.training.estimator import input_frame
     from platform_assets.training.mlflow_store import quiet_mlflow
+    from platform_assets.training.native_model import add_native_model
 
     quiet_mlflow()
     import mlflow.sklearn
@@ -37,6 +39,7 @@ def save_model(
 
     columns = inputs.column_names
     frame = input_frame(inputs.slice(0, EXAMPLE_ROWS), columns)
+    saved = Model(model_uuid=identity, utc_time_created=made_at)
     logger = logging.getLogger("mlflow.sklearn")
     level = logger.level
     logger.setLevel(logging.ERROR)  # it warns of pickles in general; the digest is our answer
@@ -44,13 +47,14 @@ def save_model(
         mlflow.sklearn.save_model(
             model,
             str(folder),
-            mlflow_model=Model(model_uuid=identity, utc_time_created=made_at),
+            mlflow_model=saved,
             serialization_format=mlflow.sklearn.SERIALIZATION_FORMAT_CLOUDPICKLE,
             signature=infer_signature(frame, scores[:EXAMPLE_ROWS]),
             input_example=frame,
             pip_requirements=_requirements(model),
             pyfunc_predict_fn="predict_proba",
         )
+        add_native_model(saved, model, folder, inputs)
     except Exception as error:
         raise TrainingError(f"the fitted model cannot be saved: {error}") from error
     finally:
