@@ -14,6 +14,7 @@ PlatformError
 from __future__ import annotations
 
 import difflib
+import unicodedata
 from collections.abc import Iterable
 from typing import Self
 
@@ -50,7 +51,7 @@ class UnknownName(DeclarationError):
         folded = {known.lower(): known for known in reversed(names)}
         near = [folded[found] for found in difflib.get_close_matches(name.lower(), folded, n=1)]
         if near:
-            hint = f"; did you mean {near[0]!r}?"
+            hint = f"; did you mean {near[0]!r}?{unfamiliar_letter(name, near[0])}"
         elif names and listed:
             more = f" and {len(names) - listed} more" if len(names) > listed else ""
             hint = f"; there are: {', '.join(names[:listed])}{more}"
@@ -59,6 +60,18 @@ class UnknownName(DeclarationError):
         else:
             hint = "; none is declared"
         return cls(f"no {kind} {name!r}{hint}")
+
+
+def unfamiliar_letter(name: str, right: str = "") -> str:
+    """The first letter that no keyboard of ASCII has and the right name lacks: it may look like another.
+
+    >>> unfamiliar_letter("c\u0430rd", "card")
+    " ('\u0430' is CYRILLIC SMALL LETTER A)"
+    """
+    for letter in name:
+        if not letter.isascii() and letter not in right:
+            return f" ({letter!r} is {unicodedata.name(letter, 'a character without a name')})"
+    return ""
 
 
 class SourceError(PlatformError):

@@ -162,7 +162,7 @@ def _observe_promotion(stores: Stores, repository: Repository, product: Product)
     )
     decided = _is_decided(stores, product, version, parity)
     works = []
-    answers = [e.sequence for e in stores.ledger.entries() if e.kind in ("waiver", "approval")]
+    answers = _answers(stores, product)
     mark = fingerprint_of(
         [newest.digest, newest.sequence, bound_to, parity.id if parity else "", answers[-1:] or [0]]
     )
@@ -184,6 +184,17 @@ def _observe_promotion(stores: Stores, repository: Repository, product: Product)
     return works
 
 
+def _answers(stores: Stores, product: Product) -> list[int]:
+    """Ledger entries in which people answered for the product or its raw days."""
+    from platform_assets.registry.timeline import concerns
+
+    return [
+        entry.sequence
+        for entry in stores.ledger.entries()
+        if entry.kind in ("waiver", "approval") and concerns(entry, product.name, product.source)
+    ]
+
+
 def _is_decided(stores: Stores, product: Product, version: str, parity: Evidence | None) -> bool:
     """Whether the ledger holds a decision on a version, taken on what its gates would look at now."""
     entries = stores.ledger.entries()
@@ -201,7 +212,7 @@ def _is_decided(stores: Stores, product: Product, version: str, parity: Evidence
     last = told[-1]
     if last.kind == "confirm" or not last.body.get("gates"):
         return True
-    answered = any(e.kind in ("waiver", "approval") and e.sequence > last.sequence for e in entries)
+    answered = any(sequence > last.sequence for sequence in _answers(stores, product))
     return not answered and (parity is None or parity.id in last.body["evidence"])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from platform_assets import vocabulary
 from platform_assets.automation.plan import Work
@@ -92,11 +93,31 @@ def _print_decision(stores: Stores, product: Product) -> None:
     if registered is None:
         return
     version = str(registered["version"])
-    subject = vocabulary.product_table(product.name, "promotion")
+    entries = stores.ledger.entries(product.name)
+    decisions = [
+        entry
+        for entry in entries
+        if (entry.kind == "intent" and str(entry.body.get("to")) == version)
+        or (entry.kind == "refusal" and str(entry.body.get("version")) == version)
+    ]
+    last = decisions[-1].body if decisions else {}
+    decided = {gate["key"]: gate for gate in last.get("gates", ())}
     for gate in product.gates:
-        evidence = stores.evidence.latest(f"gate/{gate.key}", subject, version)
-        told = f"{evidence.verdict}: {evidence.reason}" if evidence else "not decided"
-        print(f"  gate {gate.key:<35} {told}")
-    confirmed = [e for e in stores.ledger.entries(product.name) if e.kind == "confirm"]
-    champion = f"version {confirmed[-1].body.get('to')} since {confirmed[-1].at}" if confirmed else "none"
-    print(f"  newest version {version}; champion: {champion}")
+        print(f"  gate {gate.key:<35} {_gate_told(decided.get(gate.key))}")
+    if decisions and not decided:
+        print(f"  refused: {'; '.join(last.get('reasons', ()))}")
+    confirmed = [e for e in entries if e.kind == "confirm"]
+    champion = (
+        f"version {confirmed[-1].body.get('to')} since {confirmed[-1].at[:19]}Z" if confirmed else "none"
+    )
+    refused = " (refused)" if decisions and decisions[-1].kind == "refusal" else ""
+    print(f"  newest version {version}{refused}; champion: {champion}")
+
+
+def _gate_told(gate: Mapping[str, Any] | None) -> str:
+    """A gate as the last decision on the version left it: a waived failure with who answers for it."""
+    if gate is None:
+        return "not decided"
+    if gate.get("waived_by"):
+        return f"WAIVED: {gate['verdict']}, {gate['reason']} ({gate['waiver']})"
+    return f"{gate['verdict']}: {gate['reason']}"

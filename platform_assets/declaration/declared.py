@@ -4,15 +4,28 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any
+from typing import Any, get_args
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 
 class Declared(BaseModel):
     """A declaration refuses unknown fields and never changes after it was read."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=(), allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_flag_for_a_number(cls, values: Any) -> Any:
+        """`train_days: yes` is true in YAML, and true would be taken for 1."""
+        for name, value in values.items() if isinstance(values, dict) else ():
+            if isinstance(value, bool) and name in cls.model_fields:
+                annotation = cls.model_fields[name].annotation
+                kinds = set(get_args(annotation) or (annotation,)) - {type(None)}
+                if kinds <= {int, float}:
+                    kind = "a number" if float in kinds else "a whole number"
+                    raise ValueError(f"{name}: expected {kind}, not {flag_told(value)}")
+        return values
 
     def fingerprint(self, *leave_out: str) -> str:
         """Sixteen hex digits over the declaration's canonical JSON.
@@ -24,6 +37,12 @@ class Declared(BaseModel):
         for name in leave_out:
             payload.pop(name, None)
         return fingerprint_of(payload)
+
+
+def flag_told(value: bool) -> str:
+    """How a flag is told where none is expected: the person may have written a word."""
+    words = "yes and on" if value else "no and off"
+    return f"{str(value).lower()} (as YAML reads {words}, too)"
 
 
 def fingerprint_of(payload: Any) -> str:

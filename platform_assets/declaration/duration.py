@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_LONGEST = 36525 * 86400
 _PATTERN = re.compile(r"(\d+)([smhd])")
 
 
@@ -25,7 +26,10 @@ def parse_duration(value: Any) -> timedelta:
     match = _PATTERN.fullmatch(value) if isinstance(value, str) else None
     if match is None:
         raise ValueError(f"expected a length of time such as 30m, 12h or 7d, not {value!r}")
-    return timedelta(seconds=int(match[1]) * _UNITS[match[2]])
+    seconds = int(match[1]) * _UNITS[match[2]]
+    if seconds > _LONGEST:
+        raise ValueError(f"expected a length of time below a hundred years, not {value!r}")
+    return timedelta(seconds=seconds)
 
 
 def format_duration(value: timedelta) -> str:

@@ -49,7 +49,22 @@ class Slice(Declared):
             raise ValueError(
                 f"slice {self.name!r}: declare either equals, or at_least and below, or one of them"
             )
+        if self.at_least is not None and self.below is not None and self.at_least >= self.below:
+            raise ValueError(f"no row is at least {self.at_least:g} and below {self.below:g}")
         return self
+
+    def unfit(self, column_type: str) -> str:
+        """Why it cannot be asked of a column of that type; nothing when it can."""
+        column = f"column {self.column!r} is declared {column_type}"
+        if self.equals is None:
+            fits = column_type in ("int64", "float64", "bool")
+            return "" if fits else f"{column}, which has no at_least and below; say what it equals"
+        if column_type == "timestamp":
+            return f"{column}; slices are of numbers, texts and flags"
+        if isinstance(self.equals, str) == (column_type == "string"):
+            return ""
+        wanted = "put the text in quotes" if column_type == "string" else "write a number"
+        return f"{column}, and nothing in it equals {self.equals!r}; {wanted}"
 
 
 class SliceSearch(Declared):

@@ -24,7 +24,7 @@ class Floor(Waivable):
 
     kind: Literal["floor"]
     metric: str
-    at_least: float
+    at_least: float = Field(ge=0, le=1)
 
     @property
     def key(self) -> str:
@@ -37,7 +37,7 @@ class NotWorseThanChampion(Waivable):
     kind: Literal["not_worse_than_champion"]
     metric: Literal["roc_auc", "average_precision"] = "average_precision"
     entity: str = Field(description="Entity resampled by the bootstrap.")
-    margin: float = Field(default=0.02, ge=0)
+    margin: float = Field(default=0.02, ge=0, lt=1)
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
     resamples: int = Field(default=200, ge=50)
 

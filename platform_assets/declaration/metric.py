@@ -37,7 +37,10 @@ class Metric(Declared):
 
     @model_validator(mode="after")
     def _fields_fit_kind(self) -> Metric:
-        wants = self.kind == "card_precision"
-        if wants != (self.k is not None) or wants != (self.entity is not None):
-            raise ValueError("metric: k and entity are needed by card_precision, and only there")
+        if self.kind == "card_precision" and (self.k is None or self.entity is None):
+            raise ValueError(
+                "card_precision needs k and entity, such as {kind: card_precision, k: 100, entity: customer}"
+            )
+        if self.kind != "card_precision" and (self.k is not None or self.entity is not None):
+            raise ValueError(f"k and entity are for card_precision; {self.kind} takes neither")
         return self

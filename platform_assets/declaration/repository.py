@@ -142,6 +142,8 @@ class Repository:
         for number, each in enumerate(declared.slices):
             if each.column not in known:
                 raise UnknownName.among("column", each.column, known).at("evaluation", "slices", number)
+            if each.column in source.column_names and (told := each.unfit(source.column(each.column).type)):
+                raise DeclarationError(f"slice {each.name!r}: {told}").at("evaluation", "slices", number)
         for number, name in enumerate(declared.slice_search.columns if declared.slice_search else ()):
             if name not in known:
                 raise UnknownName.among("column", name, known).at(

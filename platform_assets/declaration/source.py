@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
+from pathlib import PurePath
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from platform_assets.declaration.compute import Compute
 from platform_assets.declaration.declared import Declared
 from platform_assets.declaration.owner import Owner
 from platform_assets.errors import UnknownName
 
+_BRACES = re.compile(r"\{[^}]*\}?")
+
 ColumnType = Literal["int64", "float64", "string", "bool", "timestamp"]
+
+
+def check_pattern(pattern: str) -> str:
+    """A source's file pattern as it is; ValueError for one that no file below the folder can have."""
+    if not pattern or PurePath(pattern).is_absolute():
+        raise ValueError(f"expected a pattern below location, such as {{day}}.parquet, not {pattern!r}")
+    for braces in _BRACES.findall(pattern):
+        if braces != "{day}":
+            raise ValueError(f"{braces} is not filled in; only {{day}} is, with YYYY-MM-DD")
+    return pattern
 
 
 class Column(Declared):
@@ -41,7 +55,7 @@ class Volume(Declared):
     """How many rows a day should have, as a ratio to the median of the days around it."""
 
     neighbours: int = Field(default=28, ge=3, description="How many nearest days give the median.")
-    at_least: float = Field(default=0.5, ge=0)
+    at_least: float = Field(default=0.5, ge=0, lt=1)
     at_most: float = Field(default=1.7, gt=1)
     severity: Literal["critical", "warning"] = "critical"
 
@@ -82,6 +96,11 @@ class Source(Declared):
     @property
     def column_names(self) -> tuple[str, ...]:
         return tuple(column.name for column in self.columns)
+
+    @field_validator("pattern")
+    @classmethod
+    def _pattern_is_one(cls, pattern: str) -> str:
+        return check_pattern(pattern)
 
     @model_validator(mode="after")
     def _names_exist(self) -> Source:

@@ -12,6 +12,8 @@ import yaml
 
 from platform_assets.errors import DeclarationError
 
+_NO_BREAK = re.compile("[\u00a0\u2007\u202f\u3000\u200b]")
+
 
 @dataclass(frozen=True)
 class Document:
@@ -72,6 +74,7 @@ def read_document(path: Path) -> Document:
     try:
         loader = yaml.SafeLoader(text)
         root = loader.get_single_node()
+        _refuse_circles(path, root, set(), set())
         _refuse_doubled_keys(path, root)
         _refuse_templates(path, root)
         data = loader.construct_document(root) if root is not None else None
@@ -85,6 +88,25 @@ def read_document(path: Path) -> Document:
     except ValueError as error:  # PyYAML makes dates without looking whether they are one
         raise DeclarationError(f"{path}{_no_such_day(text) or f': {error}'}") from None
     return Document(path, data, root)
+
+
+def _refuse_circles(path: Path, node: yaml.Node | None, above: set[int], done: set[int]) -> None:
+    """`&all [a, *all]` holds itself, and whoever walks through it never ends."""
+    if node is None or id(node) in done:
+        return
+    if id(node) in above:
+        raise DeclarationError(
+            f"{path}:{node.start_mark.line + 1}: an anchor (&) whose own alias (*) stands inside it; write "
+            f"the values themselves"
+        )
+    below: list[yaml.Node] = []
+    if isinstance(node, yaml.MappingNode):
+        below = [part for pair in node.value for part in pair]
+    elif isinstance(node, yaml.SequenceNode):
+        below = node.value
+    for part in below:
+        _refuse_circles(path, part, above | {id(node)}, done)
+    done.add(id(node))
 
 
 def _refuse_doubled_keys(path: Path, node: yaml.Node | None) -> None:
@@ -144,12 +166,20 @@ def _not_yaml(path: Path, text: str, error: yaml.MarkedYAMLError) -> str:
         line, message = opened.line + 1, "this [ is never closed, or a comma or quote is missing in it"
     elif "flow mapping" in context and opened is not None:
         line, message = opened.line + 1, "this { is never closed, or a comma or quote is missing in it"
+    elif spaces := [n for n in (line - 1, line) if 1 <= n <= len(lines) and _NO_BREAK.search(lines[n - 1])]:
+        line, message = spaces[0], "a no-break space, which looks like a space; type it anew"
     elif "mapping values are not allowed" in problem:
         message = "a colon inside a value; put the value in quotes, or check the indentation"
     elif "could not find expected ':'" in problem:
         message = "expected `name: value`, with a colon and a space"
     elif "expected <block end>" in problem:
         message = "this line is indented otherwise than its neighbours"
+    elif "constructor for the tag" in problem:
+        tag = problem.split("'")[1].replace("tag:yaml.org,2002:", "!!")
+        message = f"the tag {tag} is not understood; write the value without it"
+    elif "undefined alias" in problem:
+        name = problem.split("'")[1]
+        message = f"*{name} stands for what &{name} marks further up, and nothing is marked so"
     elif "single document" in context:
         message = "a second document (---); a file holds one"
     else:

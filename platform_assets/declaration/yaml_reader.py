@@ -5,13 +5,15 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from platform_assets.declaration.declared import flag_told
 from platform_assets.declaration.yaml_document import Document, read_document
-from platform_assets.errors import DeclarationError, UnknownName
+from platform_assets.errors import DeclarationError, UnknownName, unfamiliar_letter
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -96,22 +98,25 @@ def _told(document: Document, at: tuple[str, ...], item: Any, model: type[BaseMo
     if item["type"] == "value_error":
         # "split.remove_known: ..." of a whole product is about that field: point to its line
         named = re.match(r"([a-z_]+(?:\.[a-z_]+)*): ", message)
-        if named and _exists(document, (*at, *location, *named[1].split("."))):
+        if named and location and named[1] == location[-1]:
+            message = message[named.end() :]
+        elif named and _exists(document, (*at, *location, *named[1].split("."))):
             location, message = (*location, *named[1].split(".")), message[named.end() :]
     told = document.told(message, *at, *location)
     return told.replace(f": {'.'.join(at)}.", ": ", 1) if at else told
 
 
 def _exists(document: Document, location: Sequence[Any]) -> bool:
-    data = document.data
+    data, found = document.data, True
     for part in location:
         try:
-            data = data[part]
+            data, found = data[part], True
         except (KeyError, IndexError, TypeError):
             if part in ("function", "kind") or (isinstance(data, dict) and "kind" in data):
-                continue  # the name of a kind in a union
+                found = False  # the name of a kind in a union
+                continue
             return False
-    return True
+    return found
 
 
 def _message(item: Any, model: type[BaseModel], location: tuple[Any, ...]) -> str:
@@ -126,7 +131,10 @@ def _message(item: Any, model: type[BaseModel], location: tuple[Any, ...]) -> st
         names = re.findall(r"'([^']*)'", expected)
         word = "kind" if kind == "union_tag_invalid" else "value"
         tag = str(context.get("tag", given))
-        return f"{UnknownName.among(word, tag, names)}{_choice(names)}" if names else f"expected {expected}"
+        if not names:
+            return f"expected {expected}"
+        told = str(UnknownName.among(word, tag, names))
+        return told if "; there are: " in told else told + _choice(names)
     if kind == "union_tag_not_found":
         return "this needs a `kind:`, such as {kind: contract}"
     if kind == "string_pattern_mismatch":
@@ -134,7 +142,7 @@ def _message(item: Any, model: type[BaseModel], location: tuple[Any, ...]) -> st
         form = next(
             (f for start, f in _FORMS.items() if pattern.startswith(start)), "has a wrong form: {0!r}"
         )
-        return form.format(given)
+        return form.format(given) + unfamiliar_letter(str(given))
     if kind == "value_error":
         return str(item["msg"]).removeprefix("Value error, ")
     bounds = {"greater_than_equal": "at least", "less_than_equal": "at most"}
@@ -144,6 +152,12 @@ def _message(item: Any, model: type[BaseModel], location: tuple[Any, ...]) -> st
         return f"must be {bounds[kind]} {limit:g}, not {given!r}"
     if kind == "too_short":
         return "must name at least one"
+    if kind == "string_too_long":
+        return f"is {len(given)} characters long; at most {context['max_length']} are taken"
+    if kind == "finite_number":
+        return f"expected a number, not {given!r}"
+    if kind == "invalid_key" or location[-1] == "[key]":
+        return f"expected the name of a field, not {location[-1] if kind == 'invalid_key' else _shown(given)}"
     expected = f"expected {_EXPECTED.get(kind.split('_')[0], 'something else')}"
     return f"nothing is written here; {expected}" if given is None else f"{expected}, not {_shown(given)}"
 
@@ -167,7 +181,9 @@ def _choice(names: Sequence[str]) -> str:
 
 
 def _shown(given: Any) -> str:
-    text = repr(given)
+    if isinstance(given, bool):
+        return flag_told(given)
+    text = str(given) if isinstance(given, date) else repr(given)
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 

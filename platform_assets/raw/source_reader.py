@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from platform_assets.declaration.source import Source
+from platform_assets.declaration.source import Source, check_pattern
 from platform_assets.errors import SourceError
 
 if TYPE_CHECKING:
@@ -54,6 +54,10 @@ def open_source(source: Source, folder: Path, environ: Mapping[str, str]) -> Sou
     place = Path(given).expanduser().resolve() if given else (folder / (source.location or ".")).resolve()
     file_format = environ.get(FORMAT_VARIABLE) or source.format
     pattern = environ.get(PATTERN_VARIABLE) or source.pattern
+    try:
+        check_pattern(pattern)
+    except ValueError as error:
+        raise SourceError(f"{PATTERN_VARIABLE}: {error}") from None
     if place.is_file():
         if not environ.get(FORMAT_VARIABLE) and place.suffix.lstrip(".").lower() in _FORMATS:
             file_format = place.suffix.lstrip(".").lower()

@@ -39,6 +39,7 @@ from platform_assets.registry.gates import (
     verdict_of,
 )
 from platform_assets.registry.model_versions import MODEL_TAG, RUN_TAG, candidate_version, lineage
+from platform_assets.registry.timeline import concerns
 from platform_assets.stores import Stores
 from platform_assets.vocabulary import online_table, product_table, raw_table
 
@@ -281,10 +282,11 @@ def _refused(
 
 
 def _tell_once(stores: Stores, kind: str, product: Product, actor: str, body: Mapping[str, Any]) -> Entry:
-    """Add to the ledger, unless the product's newest entry says exactly this: asking again is no news."""
+    """Add to the ledger, unless the newest entry about the product says exactly this: no news twice."""
     import json
 
-    entries = stores.ledger.entries(product.name)
+    # a waiver given since is news: the entry says that it was decided on, and that it changed nothing
+    entries = [entry for entry in stores.ledger.entries() if concerns(entry, product.name, product.source)]
     plain = json.loads(json.dumps(body))
     if entries and entries[-1].kind == kind and dict(entries[-1].body) == plain:
         return entries[-1]

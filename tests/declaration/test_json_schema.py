@@ -27,6 +27,8 @@ BEYOND_A_SCHEMA = (
     "moment", "day that", "contract", "empty", "text for a day", "condition", "text compared", "SQL in",
     "standard deviation", "distinct", "time since", "ratio", "expression", "feature called", "join key",
     "parity of", "SQL ", "misspelt parameter", "calibration on", "allowed leak",
+    "floor that is no", "drift without", "fixed without", "k of", "slice of", "look-alike", "anchor", "window of",
+    "pattern", "misspelt day",
 )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ import pytest
 from registry_world import GATES
 
 from platform_assets.__main__ import main
+from platform_assets.automation.product_observation import observe_product
 from platform_assets.errors import Blocked
 from platform_assets.evidence.evidence import Verdict
 from platform_assets.evidence.waiver import record_waiver
@@ -203,3 +204,31 @@ def test_an_end_that_is_no_date_is_told_on_the_command_line(command, tmp_path, m
     assert main(words) == 1
     assert "Traceback" not in (told := capsys.readouterr().err)
     assert told.startswith("\nerror: ")
+
+
+# -- what asks for a decision
+
+
+def asked_for(world):
+    """Whether the plan has a promotion to do."""
+    works = observe_product(world.stores, world.repository, world.product)
+    return any(work.asset == (world.product.name, "promotion") and work.days for work in works)
+
+
+def test_an_answer_that_changes_nothing_is_decided_on_once(world):
+    world = held_to(world, LEAKAGE, {"kind": "contract"}, leakage=Verdict.FAILED, contract=Verdict.FAILED)
+    world.promote()
+    assert not asked_for(world)
+    waive(world, by=BEN)  # who may not
+    assert asked_for(world)
+    assert world.promote().outcome == "refused"
+    assert not asked_for(world)
+
+
+def test_an_answer_about_another_product_asks_for_nothing(world):
+    world = held_to(world, LEAKAGE, leakage=Verdict.FAILED)
+    world.promote()
+    evidence = world.stores.evidence.latest("gate/leakage", "products/payment_fraud/promotion", "2")
+    elsewhere = replace(evidence, subject="products/another/promotion")
+    record_waiver(world.stores.ledger, elsewhere, ANA, "known and harmless", SOON)
+    assert not asked_for(world)
