@@ -15,6 +15,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from peak_memory import peak_mib
+
 LIMIT_MIB = 1024
 CHECKOUT = Path(__file__).resolve().parents[1]
 
@@ -67,7 +69,7 @@ def judge(path: Path, how: str) -> None:
                 "verdicts": [f"{f.name} {f.verdict} {f.failing}" for f in findings],
                 "cpu": used.ru_utime + used.ru_stime,
                 "wall": time.perf_counter() - started,
-                "mib": used.ru_maxrss / 1024,
+                "mib": peak_mib(),
             }
         )
     )

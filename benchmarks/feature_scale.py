@@ -16,13 +16,14 @@ import importlib
 import json
 import math
 import os
-import resource
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
+
+from peak_memory import peak_mib
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 EXPONENT_LIMIT = 1.15
@@ -53,16 +54,13 @@ def build(folder: Path, memory: int | None = None) -> dict[str, float]:
         "rows": rows,
         "cpu_seconds": round(time.process_time() - used, 2),
         "wall_seconds": round(time.perf_counter() - began, 2),
-        "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+        "peak_mb": round(peak_mib()),
         "written_gib": round(written / 2**30, 2),
     }
 
 
 def measured(rows: int, days: int, chunk: str) -> dict[str, float]:
-    """One size: a lake made, built and removed, each in a process of its own.
-
-    This process stays small: a child inherits the peak memory of its parent.
-    """
+    """One size: a lake made, built and removed, each in a process of its own."""
     with tempfile.TemporaryDirectory(prefix="feature-scale-") as folder:
         maker = [sys.executable, str(Path(__file__).with_name("scaled_payments.py"))]
         subprocess.run(

@@ -28,6 +28,8 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from peak_memory import peak_mib
+
 CHECKOUT = Path(__file__).resolve().parents[1]
 START = date(2018, 4, 1)
 FULL_SIZE = {"customers": 5000, "terminals": 10_000, "radius": 5, "seed": 0}
@@ -259,7 +261,7 @@ def measured(name: str, folder: Path) -> dict[str, float]:
     return {
         "cpu_seconds": round(_cpu() - began, 2),
         "wall_seconds": round(time.perf_counter() - wall, 2),
-        "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+        "peak_mb": round(peak_mib()),
     }
 
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -21,6 +20,7 @@ import time
 from datetime import date, datetime
 from pathlib import Path
 
+from peak_memory import peak_mib
 from process_cost import CHECKOUT
 
 DAYS = 58
@@ -127,7 +127,7 @@ def report(folder: Path) -> None:
     cost = {
         "cpu": round(time.process_time() - before, 1),
         "wall": round(time.perf_counter() - started, 1),
-        "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        "peak_mib": int(peak_mib()),
     }
     print(json.dumps(cost | {"verdict": str(found.verdict), "reason": found.reason, **found.measured}))
 

@@ -36,6 +36,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from peak_memory import peak_mib
 
 os.environ.setdefault("TZ", "UTC")
 AS_OF = "platform_assets.offline_store.as_of.AsOfOfflineStore"
@@ -220,7 +221,7 @@ def measured(name: str, folder: Path) -> dict[str, float]:
     figure = {
         "cpu_seconds": round(_cpu() - before, 2),
         "wall_seconds": round(time.perf_counter() - wall, 2),
-        "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 + _peak_of_children()),
+        "peak_mb": round(peak_mib() + _peak_of_children()),
         "before_cpu_seconds": round(before, 2),
     }
     rows, lost, added = lost_and_added(folder, found)
@@ -236,12 +237,8 @@ def _cpu() -> float:
 
 
 def _peak_of_children() -> float:
-    """Megabytes of the processes below this one, each at its peak."""
-    found = 0.0
-    for child in psutil.Process().children(recursive=True):
-        status = Path(f"/proc/{child.pid}/status").read_text()
-        found += sum(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")) / 1024
-    return found
+    """MiB of the processes below this one, each at its peak."""
+    return sum(peak_mib(child.pid) for child in psutil.Process().children(recursive=True))
 
 
 def figures(folder: Path, contestants: list[str]) -> dict[str, dict[str, Any]]:

@@ -26,6 +26,8 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from peak_memory import peak_mib
+
 CHECKOUT = Path(__file__).resolve().parents[1]
 SIDES = ("feast_sqlite", "ours_sqlite", "feast_redis", "ours_redis")
 TARGET = 3.0
@@ -141,7 +143,7 @@ def one_side(side: str, file: Path, folder: Path, url: str) -> dict[str, float]:
     return {
         "cpu_seconds": after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime,
         "wall_seconds": time.perf_counter() - started,
-        "peak_mib": after.ru_maxrss / 1024,
+        "peak_mib": peak_mib(),
     }
 
 

@@ -17,6 +17,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from peak_memory import peak_mib
+
 VIEWS = ("customer_spending", "terminal_risk")
 CHECKOUT = Path(__file__).resolve().parents[1]
 
@@ -76,14 +78,8 @@ def side(folder: Path, name: str) -> dict[str, Any]:
         "differing": differing,
         "cpu": time.process_time() - cpu,
         "wall": time.perf_counter() - wall,
-        "peak_mib": _peak_mib(),
+        "peak_mib": peak_mib(),
     }
-
-
-def _peak_mib() -> float:
-    """Peak of this program: `ru_maxrss` would hold that of the process it was forked from."""
-    status = Path("/proc/self/status").read_text()
-    return int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))) / 1024
 
 
 def main() -> None:
