@@ -51,8 +51,8 @@ def evaluation_report_asset(repository: Repository, product: Product) -> dg.Asse
             product,
             present(stores, product, "training_set"),
             present(stores, product, "training_run"),
-            cause=f"run {context.run_id}",
-            run_id=context.run_id,
+            cause=f"run {context.run.run_id}",
+            run_id=context.run.run_id,
         )
         payload = stores.lake.table(manifest.table).document_of(manifest)
         metrics = {f"metric/{k}": v for k, v in payload["metrics"].items() if v is not None}

@@ -83,7 +83,7 @@ def source_asset(assets: ProjectAssets, source: Source) -> dg.AssetsDefinition:
 
         opened = assets.opened(platform)
         state, manifest = keep_source_state(
-            opened, source, cause=f"run {context.run_id}", run_id=context.run_id
+            opened, source, cause=f"run {context.run.run_id}", run_id=context.run.run_id
         )
         age = datetime.now(UTC) - moment_of(state.newest)
         return dg.MaterializeResult(

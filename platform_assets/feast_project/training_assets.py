@@ -20,7 +20,9 @@ def training_set_asset(assets: ProjectAssets, declared: TrainingSet) -> dg.Asset
         from platform_assets.feast_project.training_set import PARTITION, build_training_set, null_counts
 
         opened = assets.opened(platform)
-        manifest = build_training_set(opened, declared, cause=f"run {context.run_id}", run_id=context.run_id)
+        manifest = build_training_set(
+            opened, declared, cause=f"run {context.run.run_id}", run_id=context.run.run_id
+        )
         rows = opened.stores.lake.table(manifest.table).read([PARTITION])
         return dg.MaterializeResult(
             metadata=events.manifest_metadata(manifest)
@@ -53,7 +55,7 @@ def served_asset(assets: ProjectAssets, declared: TrainingSet) -> dg.AssetsDefin
     def measure(context: dg.AssetExecutionContext, platform: PlatformResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
         from platform_assets.feast_project.service_parity import service_parity
 
-        evidence = service_parity(assets.opened(platform), declared, run_id=context.run_id)
+        evidence = service_parity(assets.opened(platform), declared, run_id=context.run.run_id)
         return events.evidence_result(evidence, SERVED_CHECK, key)
 
     return assets.asset(

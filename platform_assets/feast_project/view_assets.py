@@ -20,7 +20,9 @@ def view_asset(assets: ProjectAssets, view: View) -> dg.AssetsDefinition:
 
         opened = assets.opened(platform)
         as_of = cut_off(opened, _began(context))
-        manifest = build_latest(opened, view, as_of, cause=f"run {context.run_id}", run_id=context.run_id)
+        manifest = build_latest(
+            opened, view, as_of, cause=f"run {context.run.run_id}", run_id=context.run.run_id
+        )
         return dg.MaterializeResult(
             metadata=events.manifest_metadata(manifest)
             | {"as_of": as_of.isoformat(), "expired": int(manifest.notes["expired"])}
@@ -55,7 +57,7 @@ def _read_first(assets: ProjectAssets, view: View) -> list[str]:
 
 def _began(context: dg.AssetExecutionContext) -> datetime:
     """When the run was created: one moment for all its assets."""
-    record = context.instance.get_run_record_by_id(context.run_id)
+    record = context.instance.get_run_record_by_id(context.run.run_id)
     return record.create_timestamp.astimezone(UTC) if record else datetime.now(UTC)
 
 
@@ -66,7 +68,7 @@ def online_asset(assets: ProjectAssets, view: View) -> dg.AssetsDefinition:
         from platform_assets.feast_project.online_state import fill_online
 
         opened = assets.opened(platform)
-        manifest = fill_online(opened, view, cause=f"run {context.run_id}", run_id=context.run_id)
+        manifest = fill_online(opened, view, cause=f"run {context.run.run_id}", run_id=context.run.run_id)
         payload = opened.stores.lake.table(manifest.table).document_of(manifest)
         return dg.MaterializeResult(
             metadata=events.manifest_metadata(manifest) | payload | {vocabulary.ROWS: payload["entities"]}
@@ -91,7 +93,7 @@ def parity_asset(assets: ProjectAssets, view: View) -> dg.AssetsDefinition:
     def measure(context: dg.AssetExecutionContext, platform: PlatformResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
         from platform_assets.feast_project.view_parity import view_parity
 
-        evidence = view_parity(assets.opened(platform), view, run_id=context.run_id)
+        evidence = view_parity(assets.opened(platform), view, run_id=context.run.run_id)
         result = events.evidence_result(evidence, PARITY_CHECK, key)
         shown = {
             name: events.table(evidence.measured[name])

@@ -92,8 +92,8 @@ def feature_view_asset(repository: Repository, view: FeatureView) -> dg.AssetsDe
                 other,
                 days,
                 untrusted=untrusted,
-                cause=f"run {context.run_id}",
-                run_id=context.run_id,
+                cause=f"run {context.run.run_id}",
+                run_id=context.run.run_id,
             )
         manifests = build_feature_days(
             stores,
@@ -102,8 +102,8 @@ def feature_view_asset(repository: Repository, view: FeatureView) -> dg.AssetsDe
             view,
             days,
             untrusted=untrusted,
-            cause=f"run {context.run_id}",
-            run_id=context.run_id,
+            cause=f"run {context.run.run_id}",
+            run_id=context.run.run_id,
         )
         events.say(
             f"features/{view.name}",

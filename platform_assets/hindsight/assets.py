@@ -46,7 +46,7 @@ def hindsight_report_asset(repository: Repository, product: Product) -> dg.Asset
             product,
             present(stores, product, "training_set"),
             present(stores, product, "training_run"),
-            run_id=context.run_id,
+            run_id=context.run.run_id,
         )
         events.say(
             f"{product.name}/hindsight_report",

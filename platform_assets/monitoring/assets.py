@@ -34,7 +34,7 @@ def drift_report_asset(repository: Repository, product: Product) -> dg.AssetsDef
         from platform_assets.monitoring.drift import drift_report as measure
 
         started = time.perf_counter()
-        evidence = measure(platform.stores(), repository, product, run_id=context.run_id)
+        evidence = measure(platform.stores(), repository, product, run_id=context.run.run_id)
         events.say(
             f"{product.name}/drift_report",
             None,

@@ -49,8 +49,8 @@ def online_asset(repository: Repository, view: FeatureView) -> dg.AssetsDefiniti
                     recorded,
                     other,
                     untrusted=untrusted_days(stores, source, repository.contract_path(source), read),
-                    cause=f"run {context.run_id}",
-                    run_id=context.run_id,
+                    cause=f"run {context.run.run_id}",
+                    run_id=context.run.run_id,
                     tell=faults.append,
                 )
         held = online_inputs(stores, repository, view)[vocabulary.raw_table(source.name)]
@@ -59,8 +59,8 @@ def online_asset(repository: Repository, view: FeatureView) -> dg.AssetsDefiniti
             repository,
             view,
             untrusted=untrusted_days(stores, source, repository.contract_path(source), held),
-            cause=f"run {context.run_id}",
-            run_id=context.run_id,
+            cause=f"run {context.run.run_id}",
+            run_id=context.run.run_id,
             tell=faults.append,
         )
         for fault in faults:

@@ -48,11 +48,11 @@ def view_parity_asset(repository: Repository, view: FeatureView) -> dg.AssetsDef
         started = time.perf_counter()
         stores = platform.stores()
         others = [
-            view_parity(stores, recorded, other, run_id=context.run_id)
+            view_parity(stores, recorded, other, run_id=context.run.run_id)
             for recorded, other in kept_views(stores, repository, view)
             if other.online
         ]
-        evidence = view_parity(stores, repository, view, run_id=context.run_id)
+        evidence = view_parity(stores, repository, view, run_id=context.run.run_id)
         events.say(
             f"features/parity_{view.name}",
             None,
@@ -120,7 +120,7 @@ def parity_report_asset(repository: Repository, product: Product) -> dg.AssetsDe
         from platform_assets.parity.parity_report import parity_report as measure
 
         started = time.perf_counter()
-        evidence = measure(platform.stores(), repository, product, run_id=context.run_id)
+        evidence = measure(platform.stores(), repository, product, run_id=context.run.run_id)
         events.say(
             f"{product.name}/parity_report",
             None,

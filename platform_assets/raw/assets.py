@@ -60,7 +60,9 @@ def raw_asset(repository: Repository, source: Source) -> dg.AssetsDefinition:
         started = time.perf_counter()
         for day in days:
             manifests.append(
-                ingest_day(stores, source, reader, day, cause=f"run {context.run_id}", run_id=context.run_id)
+                ingest_day(
+                    stores, source, reader, day, cause=f"run {context.run.run_id}", run_id=context.run.run_id
+                )
             )
         events.say(
             f"raw/{source.name}",
@@ -69,7 +71,7 @@ def raw_asset(repository: Repository, source: Source) -> dg.AssetsDefinition:
             f"{len(days)} days",
         )
         started = time.perf_counter()
-        verdicts = evaluate_contract(stores, source, suite_path, days, run_id=context.run_id)
+        verdicts = evaluate_contract(stores, source, suite_path, days, run_id=context.run.run_id)
         red = sorted(day for day, evidence in verdicts.items() if evidence.verdict is not Verdict.PASSED)
         events.say(
             f"raw/{source.name} contract",

@@ -37,8 +37,8 @@ def registered_model_asset(repository: Repository, product: Product) -> dg.Asset
             repository,
             product,
             suite_path=repository.contract_path(repository.source(product.source)),
-            cause=f"run {context.run_id}",
-            run_id=context.run_id,
+            cause=f"run {context.run.run_id}",
+            run_id=context.run.run_id,
         )
         payload = stores.lake.table(manifest.table).document_of(manifest)
         events.say(
@@ -87,8 +87,8 @@ def promotion_asset(repository: Repository, product: Product) -> dg.AssetsDefini
             repository,
             product,
             suite_path=repository.contract_path(repository.source(product.source)),
-            actor=f"dagster run {context.run_id}",
-            run_id=context.run_id,
+            actor=f"dagster run {context.run.run_id}",
+            run_id=context.run.run_id,
         )
         events.say(
             f"{product.name}/promotion",

@@ -60,8 +60,8 @@ def predictions_asset(repository: Repository, product: Product) -> dg.AssetsDefi
             repository,
             product,
             days,
-            cause=f"run {context.run_id}",
-            run_id=context.run_id,
+            cause=f"run {context.run.run_id}",
+            run_id=context.run.run_id,
         )
         events.say(
             f"{product.name}/predictions",

@@ -63,11 +63,11 @@ def training_set_asset(repository: Repository, product: Product) -> dg.AssetsDef
             repository,
             product,
             suite_path=repository.contract_path(source),
-            cause=f"run {context.run_id}",
-            run_id=context.run_id,
+            cause=f"run {context.run.run_id}",
+            run_id=context.run.run_id,
         )
-        leakage = leakage_guard(stores, repository, product, manifest, run_id=context.run_id)
-        equality = feature_equality(stores, repository, product, manifest, run_id=context.run_id)
+        leakage = leakage_guard(stores, repository, product, manifest, run_id=context.run.run_id)
+        equality = feature_equality(stores, repository, product, manifest, run_id=context.run.run_id)
         events.say(
             f"{product.name}/training_set",
             manifest.rows,
@@ -105,7 +105,7 @@ def training_run_asset(repository: Repository, product: Product) -> dg.AssetsDef
         stores = platform.stores()
         rows = present(stores, product, "training_set")
         manifest = train(
-            stores, repository, product, rows, cause=f"run {context.run_id}", run_id=context.run_id
+            stores, repository, product, rows, cause=f"run {context.run.run_id}", run_id=context.run.run_id
         )
         payload = stores.lake.table(manifest.table).document_of(manifest)
         events.say(
