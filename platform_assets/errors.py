@@ -58,7 +58,7 @@ class UnknownName(DeclarationError):
         elif names:
             hint = ""
         else:
-            hint = "; none is declared"
+            hint = "; there are none"
         return cls(f"no {kind} {name!r}{hint}")
 
 

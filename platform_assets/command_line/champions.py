@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
+import json
 from datetime import datetime
 from typing import Any
 
@@ -16,6 +18,7 @@ def add_parser(commands: Any) -> None:
     """Add the subcommand."""
     parser = commands.add_parser("champion", help="champion now, or at a moment (ISO 8601, UTC)")
     add_product(parser)
+    parser.add_argument("--json", action="store_true", help="for a program; null when there was none")
     parser.add_argument("--at", default=None, help="2026-01-31T14:05:00Z")
     parser.set_defaults(function=show)
     back = commands.add_parser("reinstate", help="put the alias back after it was moved by hand")
@@ -37,7 +40,10 @@ def show(arguments: argparse.Namespace) -> int:
     except ValueError:
         raise Blocked(f"--at: expected a moment such as 2026-01-31T14:05:00Z, not {moment!r}") from None
     found = champion_at(ledger, product.name, moment)
-    print(f"{product.name} at {moment}: {found or 'no champion'}")
+    if arguments.json:
+        print(json.dumps(dataclasses.asdict(found) if found else None, indent=1))
+    else:
+        print(f"{product.name} at {moment}: {found or 'no champion'}")
     return 0 if found else 1
 
 
@@ -50,5 +56,5 @@ def put_back(arguments: argparse.Namespace) -> int:
     person = checked_person(arguments.by, "a reinstatement")
     reason = checked_reason(arguments.reason, "a reinstatement")
     found = reinstate(Stores.at(environment().home), product, person, reason)
-    print(f"{product.name}: {found or 'no champion was ever confirmed; the alias is gone'}")
+    print(f"{product.name}: {found or 'no champion was ever confirmed, and nobody holds the alias'}")
     return 0

@@ -79,7 +79,6 @@ def _repository(arguments: argparse.Namespace) -> Repository:
 
 
 def _days(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"expected at least one day, not {text}")
-    return number
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a number of days, at least 1, not {text!r}")
+    return int(text)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-from pathlib import Path
 from typing import Any
 
+from platform_assets.command_line.output_paths import output_file
 from platform_assets.command_line.products import add_product, find_product
 from platform_assets.environments import environment
 from platform_assets.errors import UnknownName
@@ -29,7 +29,7 @@ def add_parser(commands: Any) -> None:
         parser.add_argument("--digest", help="one version of the day; default: all")
         parser.set_defaults(function=function)
     page = commands.add_parser("ledger", help="the product's ledger, newest first, or as a page")
-    page.add_argument("--html", type=Path, help="write the page here")
+    page.add_argument("--html", metavar="FILE", help="write the page here")
     page.set_defaults(function=show_ledger)
     for each in (why, commands.choices["used-by"], commands.choices["impact"], page):
         add_product(each)
@@ -90,8 +90,8 @@ def show_ledger(arguments: argparse.Namespace) -> int:
     product, _, _ = find_product(arguments.product)
     ledger = Stores.at(environment().home).ledger
     events = timeline(ledger.entries(), product.name, product.source)
-    if arguments.html:
-        path = arguments.html.resolve()
+    if arguments.html is not None:
+        path = output_file(arguments.html, "--html")
         write_atomically(path, ledger_page(product.name, events, ledger.head).encode())
         print(path)
     elif arguments.json:

@@ -29,7 +29,9 @@ def plan(arguments: argparse.Namespace) -> int:
     from platform_assets.command_line.products import default_file, find_product, packaged_file
 
     home = environment().home
-    product, repository, file = find_product(arguments.product or str(default_file()))
+    product, repository, file = find_product(
+        str(default_file()) if arguments.product is None else arguments.product
+    )
     check_declaration(product, repository, file or packaged_file(product.name))
     variables = environment().source_variables(product.source)
     found = forecast(Stores.at(home), repository, product, variables)

@@ -19,7 +19,7 @@ from platform_assets.command_line.declaration_check import check_declaration
 from platform_assets.declaration.product import Product
 from platform_assets.declaration.repository import Repository
 from platform_assets.environments import environment, keep_choices
-from platform_assets.errors import PlatformError
+from platform_assets.errors import Blocked, PlatformError
 from platform_assets.lake.storage_errors import fix_in
 from platform_assets.stores import Stores
 
@@ -58,11 +58,17 @@ def _run(arguments: argparse.Namespace) -> int:
     variables = dict(os.environ)
     if arguments.source:
         variables["PLATFORM_SOURCE"] = arguments.source
+    given = variables.get("PLATFORM_SOURCE")
+    if given and not Path(given).expanduser().exists():
+        # before it is kept as the home's choice, which a web UI would follow
+        raise Blocked(f"{given}: no such folder or file to read; correct --source or PLATFORM_SOURCE")
     home = environment().home
     _show_progress()
     prepare(home)
     # without a word about it, the packaged product: not one that an earlier run was given
-    product, repository, file = find_product(arguments.product or str(default_file()))
+    product, repository, file = find_product(
+        str(default_file()) if arguments.product is None else arguments.product
+    )
     check_declaration(product, repository, file or packaged_file(product.name))
     keep_choices(home, source=product.source, variables=variables, product=product.name, product_file=file)
 

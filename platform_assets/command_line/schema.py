@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
-from pathlib import Path
 from typing import Any
 
+from platform_assets.command_line.output_paths import output_folder
 from platform_assets.declaration.json_schema import MATCHES, NAMES, json_schema
 from platform_assets.lake.atomic_files import write_atomically
 
@@ -28,8 +28,7 @@ def show(arguments: argparse.Namespace) -> int:
     if arguments.write is None:
         print(json.dumps(json_schema(arguments.name or "product"), indent=2))
         return 0
-    folder = Path(arguments.write).resolve()
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = output_folder(arguments.write, "--write")
     settings = {}
     for name in (arguments.name,) if arguments.name else NAMES:
         path = folder / f"{name}.schema.json"

@@ -23,10 +23,13 @@ def add_parser(commands: Any) -> None:
 
 
 def show(arguments: argparse.Namespace) -> int:
-    """0 when everything is as recorded, 1 with each thing that is not."""
+    """0 when everything is as recorded, 1 with each thing that is not. Raises Blocked for an empty home."""
     from platform_assets.lineage.verification import verify
 
-    found = verify(Stores.at(environment().home), expected_head=_head(arguments.head))
+    home = environment().home
+    found = verify(Stores.at(home), expected_head=_head(arguments.head))
+    if not any(found.counted.values()) and not found.broken:
+        raise Blocked(f"{home.lake}: nothing is recorded here to verify; is PLATFORM_HOME right?")
     if arguments.json:
         print(json.dumps(dataclasses.asdict(found), indent=1))
         return 1 if found.broken else 0

@@ -66,7 +66,9 @@ def used_by(stores: Stores, source: str, day: str, *, digest: str | None = None)
     table = stores.lake.table(raw_table(source))
     digests = [manifest.digest for manifest in table.history(day)]
     if not digests:
-        raise UnknownName.among(f"day of {table.name}", day, table.partitions())
+        days = table.partitions()
+        held = f"its {len(days)} days are {days[0]} to {days[-1]}" if days else "there are none"
+        raise UnknownName(f"no day of {table.name} {day!r}; {held}")
     if digest is not None and digest not in digests:
         raise UnknownName.among(f"version of {table.name} {day}", digest, digests)
     wanted = [digest] if digest else list(dict.fromkeys(digests))
