@@ -14,6 +14,7 @@ import psutil
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 SAMPLE_SECONDS = 0.1
+START_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -51,13 +52,28 @@ def measured(
 
 
 def resident(process: psutil.Process) -> int:
-    """Bytes resident in a process and its descendants; those that just ended count nothing."""
+    """Bytes resident in a process and its descendants; those that just ended count nothing.
+
+    A child that is being started has its parent's memory until it runs its own program: it counts
+    nothing either, or each start that a sample happens to meet would double the sum.
+    """
     total = 0
     with contextlib.suppress(psutil.Error):
-        for member in [process, *process.children(recursive=True)]:
+        total += process.memory_info().rss
+        for member in process.children(recursive=True):
             with contextlib.suppress(psutil.Error):
-                total += member.memory_info().rss
+                total += 0 if _is_being_started(member) else member.memory_info().rss
     return total
+
+
+def _is_being_started(process: psutil.Process) -> bool:
+    """Young and still with its parent's command line; a worker that stays a fork counts later."""
+    parent = process.parent()
+    return (
+        parent is not None
+        and time.time() - process.create_time() < START_SECONDS
+        and process.cmdline() == parent.cmdline()
+    )
 
 
 def table(costs: Sequence[Cost]) -> str:

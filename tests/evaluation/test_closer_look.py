@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+from datetime import date, timedelta
 
 import numpy as np
 import pyarrow.compute as pc
 import pytest
 
+from platform_assets.declaration.product import Split
 from platform_assets.errors import UnknownName
 from platform_assets.evaluation.evaluation_report import evaluation_version
 from platform_assets.evaluation.prequential import earlier_splits, summary
 from platform_assets.evaluation.report_markdown import cost_told, evaluation_markdown, fold_rows, slice_rows
-from platform_assets.training.split import SplitDays
+from platform_assets.training.split import SplitDays, resolve_split
 
 DECLARED = {
     "review_budget": {"per_day": 30},
@@ -124,6 +126,22 @@ def test_folds_move_back_by_the_test_days() -> None:
     assert first.trained_as_of == "2024-01-21T00:00:00.000000Z"
     assert second.test == ("2024-01-19", "2024-01-20")
     assert first.test[-1] < split.test[0]
+
+
+@pytest.mark.parametrize("test_days", [1, 2, 7])
+def test_folds_come_back_after_the_test_days_and_not_before(test_days) -> None:
+    """Why no fold of yesterday's report can be taken over: docs/evaluation.md."""
+    declared = Split(train_days=7, delay_days=7, test_days=test_days)
+
+    def folds(newest: int) -> list[tuple]:
+        day = (date(2024, 6, 30) - timedelta(days=newest)).isoformat()
+        return [(f.train, f.test) for f in earlier_splits(resolve_split(declared, day), 3)]
+
+    for back in range(1, test_days):
+        assert not set(folds(0)) & set(folds(back))
+    assert folds(0)[1:] == folds(test_days)[:-1]
+    then = resolve_split(declared, (date(2024, 6, 30) - timedelta(days=test_days)).isoformat())
+    assert folds(0)[0] == (then.train, then.test)
 
 
 def test_summary_counts_what_was_measured() -> None:
