@@ -99,16 +99,8 @@ def range_result(
 
 
 def table(rows: Iterable[Mapping[str, Any]]) -> dg.TableMetadataValue | dg.MetadataValue:
-    """Rows of plain values as a table in the UI."""
-    plain = [
-        {
-            name: value
-            if isinstance(value, str | int | float | bool)
-            else ("" if value is None else str(value))
-            for name, value in row.items()
-        }
-        for row in rows
-    ]
+    """Rows of plain values as a table in the UI, fractions with the digits that people read."""
+    plain = [{name: _cell(value) for name, value in row.items()} for row in rows]
     if not plain:
         return dg.MetadataValue.text("no rows")
     kinds = {bool: "bool", int: "int", float: "float"}
@@ -116,6 +108,14 @@ def table(rows: Iterable[Mapping[str, Any]]) -> dg.TableMetadataValue | dg.Metad
     return dg.MetadataValue.table(
         records=[dg.TableRecord(row) for row in plain], schema=dg.TableSchema(columns=columns)
     )
+
+
+def _cell(value: Any) -> str | int | float | bool:
+    if isinstance(value, float):
+        return round(value, 4) if abs(value) >= 0.001 else float(f"{value:.2g}")
+    if isinstance(value, str | int | bool):
+        return value
+    return "" if value is None else str(value)
 
 
 def column_schema(columns: Iterable[tuple[str, str, str]]) -> dg.TableSchema:

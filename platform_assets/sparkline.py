@@ -28,9 +28,9 @@ def curve(
         body += f'<path d="M1 {size - 1}L{size - 1} 1" stroke="{FRAME}" stroke-dasharray="3"/>'
     body += _path(inside, size, size)
     if marks:
-        body += "".join(
-            f'<circle cx="{_x(x, size)}" cy="{_y(y, size)}" r="2" fill="{INK}"/>' for x, y in inside
-        )
+        # lines of no length with round ends: a third of the text of circles
+        dots = "".join(f"M{_x(x, size)} {_y(y, size)}h0" for x, y in inside)
+        body += f'<path d="{dots}" stroke="{INK}" stroke-width="4" stroke-linecap="round"/>'
     return _data_uri(body, size, size)
 
 

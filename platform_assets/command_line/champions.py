@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from platform_assets.command_line.products import add_product, find_product
@@ -31,20 +31,30 @@ def add_parser(commands: Any) -> None:
 def show(arguments: argparse.Namespace) -> int:
     """Print the champion; 1 when there was none."""
     from platform_assets.registry.champion import champion_at
+    from platform_assets.registry.timeline import seconds
 
     product, _, _ = find_product(arguments.product)
     ledger = Stores.at(environment().home).ledger
-    moment = arguments.at or ledger.now()
-    try:
-        datetime.fromisoformat(moment)
-    except ValueError:
-        raise Blocked(f"--at: expected a moment such as 2026-01-31T14:05:00Z, not {moment!r}") from None
-    found = champion_at(ledger, product.name, moment)
+    at = _moment(arguments.at, ledger.now())
+    found = champion_at(ledger, product.name, at)
+    moment = seconds(at.isoformat())
     if arguments.json:
         print(json.dumps(dataclasses.asdict(found) if found else None, indent=1))
     else:
         print(f"{product.name} at {moment}: {found or 'no champion'}")
     return 0 if found else 1
+
+
+def _moment(given: str | None, now: str) -> datetime:
+    """A moment in UTC; Blocked for text that is none, and for one that the ledger cannot know of yet."""
+    try:
+        at = datetime.fromisoformat(given or now)
+    except ValueError:
+        raise Blocked(f"--at: expected a moment such as 2026-01-31T14:05:00Z, not {given!r}") from None
+    at = at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+    if at > datetime.fromisoformat(now):
+        raise Blocked(f"--at: {given} lies in the future; who is champion then nobody knows")
+    return at
 
 
 def put_back(arguments: argparse.Namespace) -> int:

@@ -85,7 +85,7 @@ def show_ledger(arguments: argparse.Namespace) -> int:
     """Print the timeline, or write it as a page."""
     from platform_assets.lake.atomic_files import write_atomically
     from platform_assets.registry.ledger_page import ledger_page
-    from platform_assets.registry.timeline import timeline
+    from platform_assets.registry.timeline import seconds, timeline
 
     product, _, _ = find_product(arguments.product)
     ledger = Stores.at(environment().home).ledger
@@ -99,7 +99,7 @@ def show_ledger(arguments: argparse.Namespace) -> int:
     else:
         for event in events:
             what = f"{event.what:<14} {event.version:>3}"
-            print(f"{event.sequence:>4} {event.at} {what} {event.actor}: {event.detail}")
+            print(f"{event.sequence:>4} {seconds(event.at)} {what} {event.actor}: {event.detail}")
         if not events:
             print(f"{product.name}: nothing was decided yet")
     return 0

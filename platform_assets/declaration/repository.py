@@ -119,6 +119,12 @@ class Repository:
         for field_name, column in (("column", label.column), ("available_at", label.available_at)):
             if column is not None and column not in source.column_names:
                 raise UnknownName.among("label column", column, source.column_names).at("label", field_name)
+        start = product.split.train_start
+        if start is not None and start < source.start:
+            raise DeclarationError(
+                f"product {product.name!r}: train_start {start} lies before source {source.name!r} begins, "
+                f"on {source.start}"
+            ).at("split", "train_start")
         self._check_inputs(product, source)
         entities: list[tuple[tuple[str | int, ...], str | None]] = [
             (("split", "remove_known"), product.split.remove_known),

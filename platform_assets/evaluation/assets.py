@@ -55,7 +55,7 @@ def evaluation_report_asset(repository: Repository, product: Product) -> dg.Asse
             run_id=context.run.run_id,
         )
         payload = stores.lake.table(manifest.table).document_of(manifest)
-        metrics = {f"metric/{k}": v for k, v in payload["metrics"].items() if v is not None}
+        metrics = {f"metric/{k}": round(v, 6) for k, v in payload["metrics"].items() if v is not None}
         evidence = stores.evidence.latest("evaluation", manifest.table, manifest.partition)
         events.say(
             f"{product.name}/evaluation_report",
@@ -64,18 +64,18 @@ def evaluation_report_asset(repository: Repository, product: Product) -> dg.Asse
             ", ".join(f"{name.removeprefix('metric/')} {value:.3f}" for name, value in metrics.items()),
         )
         return dg.MaterializeResult(
-            metadata=events.manifest_metadata(manifest)
-            | metrics
+            metadata=metrics
             | {f"curve/{name}": dg.MetadataValue.md(text) for name, text in curve_markdown(payload).items()}
             | {
-                "card_precision_by_day": events.table(card_day_rows(payload)),
-                "calibration": events.table(calibration_rows(payload)),
+                "report": dg.MetadataValue.md(evaluation_markdown(payload)),
+                "reports": dg.MetadataValue.path(str(stores.home.reports / product.name)),
                 "slices": events.table(slice_rows(payload)),
                 "folds": events.table(fold_rows(payload)),
-                "report": dg.MetadataValue.md(evaluation_markdown(payload)),
+                "card_precision_by_day": events.table(card_day_rows(payload)),
+                "calibration": events.table(calibration_rows(payload)),
                 vocabulary.MODEL_DIGEST: payload["model_digest"],
-                "reports": dg.MetadataValue.path(str(stores.home.reports / product.name)),
-            },
+            }
+            | events.manifest_metadata(manifest),
             check_results=[events.evidence_check(evidence, MEASURED_CHECK, key)] if evidence else [],
         )
 

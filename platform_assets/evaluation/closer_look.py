@@ -207,6 +207,7 @@ def _costs(
     best = int(np.argmin(cost))
     return {
         "unmeasured": None,
+        "amount": declared.amount,
         **outcome(labels, scores, amounts, declared, threshold),
         "chosen_on": {
             "rows": len(earlier_labels),

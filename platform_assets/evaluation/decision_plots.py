@@ -41,9 +41,10 @@ def _budget(axes: Axes, budget: Mapping[str, Any]) -> None:
     per_day = [each["per_day"] for each in points]
     for name, color in (("precision", INK), ("recall", CONTRAST)):
         axes.plot(per_day, [each[name] for each in points], "o-", color=color, label=name, markersize=5)
+        rises = name == "recall"  # each figure on the side that its line leaves free
         axes.annotate(
-            f"{budget[name]:.0%}", (budget["per_day"], budget[name]), xytext=(8, 6), color=color,
-            textcoords="offset points", fontweight="bold",
+            f"{budget[name]:.0%}", (budget["per_day"], budget[name]), xytext=(-8 if rises else 8, 6),
+            color=color, textcoords="offset points", fontweight="bold", ha="right" if rises else "left",
         )  # fmt: skip
     axes.axvline(budget["per_day"], color=QUIET, linestyle="--", linewidth=1.2)
     axes.set(xscale="log", ylim=(0, 1.02), xlabel="Rows looked at a day (log scale)", ylabel="Share")
@@ -62,22 +63,25 @@ def _budget(axes: Axes, budget: Mapping[str, Any]) -> None:
 
 def _costs(axes: Axes, costs: Mapping[str, Any]) -> None:
     stopped, cost = zip(*costs["curve"], strict=True)
-    axes.plot([n + 1 for n in stopped], cost, color=INK)
+    axes.plot(stopped, cost, color=INK)
     axes.axhline(costs["cost_of_nothing"], color=QUIET, linestyle="--", linewidth=1.2)
     axes.annotate(
         "nothing stopped",
-        (1, costs["cost_of_nothing"]),
+        (0, costs["cost_of_nothing"]),
         xytext=(4, 5),
         textcoords="offset points",
         color=QUIET,
     )
-    axes.plot([costs["stopped"] + 1], [costs["cost"]], "o", color=CONTRAST, markersize=9, zorder=3)
+    axes.plot([costs["stopped"]], [costs["cost"]], "o", color=CONTRAST, markersize=9, zorder=3)
     axes.annotate(
-        f"chosen before: {costs['cost']:,.0f}", (costs["stopped"] + 1, costs["cost"]), xytext=(0, -24),
+        f"chosen before: {costs['cost']:,.0f}", (costs["stopped"], costs["cost"]), xytext=(0, -24),
         textcoords="offset points", color=CONTRAST, ha="center", fontweight="bold",
     )  # fmt: skip
     top = 1.6 * max(costs["cost_of_nothing"], costs["cost"])
-    axes.set(xscale="log", ylim=(0, top), xlabel="Rows stopped (log scale)", ylabel="Cost of all decisions")
+    unit = f" (in {costs['amount']})" if costs.get("amount") else ""
+    axes.set_xscale("symlog", linthresh=1, linscale=0.3)
+    axes.set(xlim=(0, stopped[-1]), ylim=(0, top), xlabel="Rows stopped (log scale)",
+             ylabel=f"Cost of all decisions{unit}")  # fmt: skip
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     axes.minorticks_off()
@@ -111,7 +115,8 @@ def _slices_drawn(axes: Axes, slices: Sequence[Mapping[str, Any]], look: Mapping
         axes.plot([low, high], [place, place], color=each["color"], linewidth=1.8)
         axes.plot([each["recall"]], [place], "o", color=each["color"], markersize=8)
         # above the bar rather than beside the axis: names are long
-        axes.text(0.01, place + 0.24, each["slice"], fontsize=10)
+        axes.text(0.01, place + 0.24, each["slice"], fontsize=10,
+                  bbox={"facecolor": "white", "edgecolor": "none", "pad": 1})  # fmt: skip
         axes.text(
             1.01, place, f"{each['found']} of {each['positives']}", color=QUIET, fontsize=10, va="center"
         )

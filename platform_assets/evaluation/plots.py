@@ -95,6 +95,14 @@ def draw_all(
     return written
 
 
+def interval_told(payload: Mapping[str, Any], name: str) -> str:
+    """`0.59 to 0.70`, empty when there is none."""
+    interval = ((payload.get("closer_look") or {}).get("intervals") or {}).get(name)
+    if not interval or interval["low"] is None:
+        return ""
+    return f"{interval['low']:.3f} to {interval['high']:.3f}"
+
+
 def titled(axes: Axes, title: str, under: str) -> None:
     """A title with a quiet line under it."""
     axes.set_title(title)
@@ -119,9 +127,10 @@ def _precision_recall(axes: Axes, payload: Mapping[str, Any], labels: np.ndarray
     )
     axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="Recall: share of positives found",
              ylabel="Precision: share of alarms that are right")  # fmt: skip
-    _percent(axes)
+    percent(axes)
     value = payload["metrics"].get("average_precision")
-    titled(axes, "Precision and recall" + _told(value, "average precision"), _rows_told(payload))
+    told = _told(value, "average precision", payload, "average_precision")
+    titled(axes, f"Precision and recall{told}", _rows_told(payload))
 
 
 def _roc(axes: Axes, payload: Mapping[str, Any], labels: np.ndarray, scores: np.ndarray) -> None:
@@ -133,8 +142,9 @@ def _roc(axes: Axes, payload: Mapping[str, Any], labels: np.ndarray, scores: np.
     axes.annotate("guessing", (0.68, 0.68), xytext=(6, -14), textcoords="offset points", color=QUIET)
     axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="False alarms: share of negatives flagged",
              ylabel="Share of positives found")  # fmt: skip
-    _percent(axes)
-    titled(axes, "ROC curve" + _told(payload["metrics"].get("roc_auc"), "area"), _rows_told(payload))
+    percent(axes)
+    told = _told(payload["metrics"].get("roc_auc"), "area", payload, "roc_auc")
+    titled(axes, f"ROC curve{told}", _rows_told(payload))
 
 
 def _calibration(axes: Axes, bins: Sequence[Mapping[str, float]]) -> None:
@@ -162,7 +172,7 @@ def _calibration(axes: Axes, bins: Sequence[Mapping[str, float]]) -> None:
         axes.legend(loc="upper left")
     axes.set(xlim=(bottom, 1), ylim=(bottom, 1), xlabel="Mean score of the group (log scale)",
              ylabel="Share of positives (log scale)")  # fmt: skip
-    _percent(axes)
+    percent(axes)
     titled(
         axes,
         "Calibration: is a score of 10% right one time in ten?",
@@ -185,7 +195,7 @@ def _score_distribution(axes: Axes, labels: np.ndarray, scores: np.ndarray) -> N
         axes.bar(middles, counts / max(len(mine), 1), width, color=color, label=f"{name}: {len(mine):,} rows")
     axes.set(xlim=(0, 1), yscale="log", ylim=(1e-5, 3), xlabel="Score",
              ylabel="Share of the class (log scale)")  # fmt: skip
-    _percent(axes)
+    percent(axes)
     axes.xaxis.grid(False)
     axes.set_xticks(np.linspace(0, 1, 11))
     axes.legend(loc="upper right", ncols=2)
@@ -219,11 +229,14 @@ def _per_day(axes: Axes, mean: float, days: Sequence[Mapping[str, Any]], k: int)
     )
 
 
-def _told(value: float | None, name: str) -> str:
-    return "" if value is None else f": {name} {value:.3f}"
+def _told(value: float | None, name: str, payload: Mapping[str, Any], key: str) -> str:
+    """`: area 0.900 (0.879 to 0.919)`, with the interval where there is one."""
+    interval = interval_told(payload, key)
+    return "" if value is None else f": {name} {value:.3f}" + (f" ({interval})" if interval else "")
 
 
-def _percent(axes: Axes) -> None:
+def percent(axes: Axes) -> None:
+    """Both axes in percent, with a quiet grid."""
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(lambda value, _: f"{value * 100:g}%")
     axes.minorticks_off()

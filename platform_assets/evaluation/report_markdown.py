@@ -6,8 +6,14 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from platform_assets.evaluation.plots import interval_told
 from platform_assets.sparkline import curve, sparkline
 
+SLICE_COLUMNS = (
+    "slice", "recall", "recall_low", "recall_high", "found", "positives", "rows", "q", "how", "precision",
+    "false_alarms", "roc_auc", "average_precision", "rate", "mean_score",
+)  # fmt: skip
+"""Of a slice, what the search goes by first: a table shows its first columns without a scroll."""
 LOWEST = 1e-4  # left and lower end of the calibration drawing, a log scale up to 1
 
 
@@ -31,14 +37,6 @@ def evaluation_markdown(payload: Mapping[str, Any]) -> str:
         lines += ["", _row([name for name, _ in drawn]), _row(["---"] * len(drawn))]
         lines += [_row([f"![{name}]({uri})" for name, uri in drawn])]
     return "\n".join(lines)
-
-
-def interval_told(payload: Mapping[str, Any], name: str) -> str:
-    """`0.59 to 0.70`, empty when there is none."""
-    interval = ((payload.get("closer_look") or {}).get("intervals") or {}).get(name)
-    if not interval or interval["low"] is None:
-        return ""
-    return f"{interval['low']:.3f} to {interval['high']:.3f}"
 
 
 def _closer_look(look: Mapping[str, Any]) -> list[str]:
@@ -111,7 +109,10 @@ def slice_rows(payload: Mapping[str, Any]) -> list[dict[str, Any]]:
         return []
     rows = [{"how": "declared", **each, "q": None} for each in slices["declared"]]
     rows += [{"how": "found", **each} for each in (slices["search"] or {}).get("found", ())]
-    return [{name: "" if value is None else value for name, value in row.items()} for row in rows]
+    return [
+        {name: "" if row.get(name) is None else row[name] for name in SLICE_COLUMNS if name in rows[0]}
+        for row in rows
+    ]
 
 
 def fold_rows(payload: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -165,7 +166,11 @@ def metric_rows(payload: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def card_day_rows(payload: Mapping[str, Any]) -> list[dict[str, Any]]:
     """One plain row a card precision metric and test day."""
-    return [{"metric": name, **day} for name, table in payload["card_days"].items() for day in table["days"]]
+    return [
+        {"day": day["day"], "metric": name, **day}
+        for name, table in payload["card_days"].items()
+        for day in table["days"]
+    ]
 
 
 def calibration_rows(payload: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -1,7 +1,7 @@
 """Registered model and promotion as assets."""
 
 import time
-from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
@@ -11,7 +11,10 @@ from platform_assets.declaration.repository import Repository
 from platform_assets.product_assets import product_asset
 from platform_assets.resources import PlatformResource
 
-LISTED = 30
+if TYPE_CHECKING:
+    from platform_assets.registry.timeline import Event
+
+LISTED, DETAIL = 30, 160
 
 
 def registered_model_asset(repository: Repository, product: Product) -> dg.AssetsDefinition:
@@ -109,14 +112,14 @@ def promotion_asset(repository: Repository, product: Product) -> dg.AssetsDefini
         head = stores.ledger.head
         return dg.MaterializeResult(
             metadata={
-                "ledger": events.table([asdict(event) for event in history[:LISTED]]),
-                "ledger/head": f"{head[0]}:{head[1]}" if head else "none",
-                "ledger/page": dg.MetadataValue.path(str(write_ledger_page(stores, product.name, history))),
                 "decision": decision.outcome,
                 "decision/reason": decision.reason,
                 vocabulary.MODEL_VERSION: decision.version,
                 vocabulary.CHAMPION: decision.champion or "none",
                 "gates": events.table(rows),
+                "ledger": events.table([_listed(event) for event in history[:LISTED]]),
+                "ledger/head": f"{head[0]}:{head[1]}" if head else "none",
+                "ledger/page": dg.MetadataValue.path(str(write_ledger_page(stores, product.name, history))),
             },
             check_results=[
                 dg.AssetCheckResult(
@@ -133,3 +136,16 @@ def promotion_asset(repository: Repository, product: Product) -> dg.AssetsDefini
         )
 
     return promotion
+
+
+def _listed(event: "Event") -> dict[str, str]:
+    """An event as a row that fits beside the others; all of it stands on the page."""
+    detail = event.detail if len(event.detail) <= DETAIL else f"{event.detail[: DETAIL - 4]} ..."
+    return {
+        "at": event.at[:19].replace("T", " "),
+        "what": event.what,
+        "version": event.version,
+        "why": detail,
+        "who": event.who,
+        "entry": str(event.sequence),
+    }

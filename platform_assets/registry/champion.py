@@ -34,7 +34,7 @@ class Champion:
 
     def __str__(self) -> str:
         return (
-            f"version {self.version} (model {self.model_digest}), confirmed {self.confirmed_at} "
+            f"version {self.version} (model {self.model_digest}), confirmed {self.confirmed_at[:19]}Z "
             f"by decision {self.decision_id}"
         )
 

@@ -6,7 +6,7 @@ import base64
 import io
 from html import escape
 
-from platform_assets.evaluation.plots import CONTRAST, INK, STYLE, titled
+from platform_assets.evaluation.plots import CONTRAST, INK, STYLE, percent
 from platform_assets.registry.paired_bootstrap import Difference
 from platform_assets.registry.version_comparison import VersionComparison
 
@@ -66,7 +66,12 @@ def comparison_page(found: VersionComparison) -> str:
     if found.curves[0]:
         parts += ["<h2>Precision and recall</h2>", f'<img alt="precision and recall" src="{_curves(found)}">']
     if found.agreement:
-        told = [(name, f"{count:,}") for name, count in found.agreement.items()]
+        names = {"the first": a, "the second": b}
+        told = []
+        for name, count in found.agreement.items():
+            for which, version in names.items():
+                name = name.replace(which, version)
+            told.append((name, f"{count:,}"))
         parts += [
             "<h2>Do they stop the same rows?</h2>",
             "<p>Each stops as many rows as are positive.</p>",
@@ -119,10 +124,10 @@ def _curves(found: VersionComparison) -> str:
         ):
             recall, precision = zip(*points, strict=True)
             axes.step(recall, precision, where="post", color=color, label=f"version {version}")
-        axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="Recall", ylabel="Precision")
-        axes.grid(color="#e5e7eb", linewidth=0.8)
+        axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="Recall: share of positives found",
+                 ylabel="Precision: share of alarms that are right")  # fmt: skip
+        percent(axes)
         axes.legend(loc="upper right")
-        titled(axes, "Precision and recall", f"{found.rows:,} rows, {found.positives:,} positive")
         drawn = io.BytesIO()
         figure.savefig(drawn, format="png")
     return "data:image/png;base64," + base64.b64encode(drawn.getvalue()).decode()

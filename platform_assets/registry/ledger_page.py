@@ -17,7 +17,7 @@ h1 { font-size: 1.4rem; margin-bottom: .2rem } p { color: #57606a; margin: .2rem
 table { border-collapse: collapse; width: 100% }
 th { text-align: left; border-bottom: 2px solid #d0d7de; padding: .4rem .6rem }
 td { vertical-align: top; border-bottom: 1px solid #eaeef2; padding: .4rem .6rem; overflow-wrap: anywhere }
-td.at { white-space: nowrap; font-variant-numeric: tabular-nums } td.n { color: #8c959f }
+td.at, td.n, td.who { white-space: nowrap; font-variant-numeric: tabular-nums } td.n { color: #8c959f }
 .what { border-radius: 1em; padding: .1rem .6rem; background: #eaeef2; white-space: nowrap }
 .champion { background: #dafbe1 } .refused, .foreign, .abandon { background: #ffebe9 }
 .waiver, .approval, .reinstate { background: #fff8c5 }
@@ -35,7 +35,7 @@ def ledger_page(product: str, events: Sequence[Event], head: tuple[int, str] | N
     """Newest event first. Everything in it came from people and data, so everything is escaped."""
     live = next((event for event in events if event.what == "champion"), None)
     now = (
-        f"Champion: version {live.version} since {live.at[:19]} UTC"
+        f"Champion: version {live.version} since {live.at[:19].replace('T', ' ')}"
         if live and live.version
         else "No champion"
     )
@@ -58,5 +58,6 @@ def _row(event: Event) -> str:
     return (
         f'<tr><td class="n">{event.sequence}</td><td class="at">{escape(at)}</td>'
         f'<td><span class="what {kind}">{escape(event.what)}</span></td><td>{escape(event.version)}</td>'
-        f"<td>{escape(event.actor)}</td><td>{escape(event.detail)}</td></tr>"
+        f'<td class="who" title="{escape(event.actor)}">{escape(event.who)}</td>'
+        f"<td>{escape(event.detail)}</td></tr>"
     )

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from platform_assets.evidence.ledger import Entry
 from platform_assets.evidence.waiver import holds_on, today
 from platform_assets.vocabulary import product_table
+
+_RUN = re.compile(r"^(dagster run [0-9a-f]{8})-[0-9a-f-]{27}$")
 
 
 @dataclass(frozen=True)
@@ -20,6 +23,11 @@ class Event:
     what: str
     version: str
     detail: str
+
+    @property
+    def who(self) -> str:
+        """The actor as tables have room for: of a run the first letters of its id, as Dagster shows them."""
+        return _RUN.sub(r"\1", self.actor)
 
 
 def timeline(entries: Sequence[Entry], product: str, source: str = "") -> list[Event]:
@@ -69,13 +77,18 @@ def explain(entries: Sequence[Entry], product: str, version: str) -> list[str]:
     lines = [f"{product} version {version}"]
     if decisions:
         last = decisions[-1]
-        held = f"champion was {last.body.get('champion') or 'nobody'}"
+        before = last.body.get("champion" if last.kind == "refusal" else "from")
+        held = f"champion was {before or 'nobody'}"
         outcome = "refused" if last.kind == "refusal" else _outcome(own, last)
-        lines.append(f"{outcome} at {last.at} by {last.actor} (ledger entry {last.sequence}, {held})")
+        lines.append(
+            f"{outcome} at {seconds(last.at)} by {last.actor} (ledger entry {last.sequence}, {held})"
+        )
         gates = last.body.get("gates", ())
         for gate in gates:
             verdict = "WAIVED" if gate.get("waived_by") else gate["verdict"]
-            limit = "" if gate["limit"] is None else f" [measured {gate['measured']}, limit {gate['limit']}]"
+            limit = ""
+            if gate["limit"] is not None:
+                limit = f" [measured {_number(gate['measured'])}, limit {_number(gate['limit'])}]"
             waiver = f" ({gate['waiver']})" if gate.get("waived_by") else ""
             told = f"{gate['key']}: {gate['reason']}{limit}{waiver}"
             lines.append(f"  {verdict:<8} {told}, evidence {gate['evidence_id']}")
@@ -83,8 +96,17 @@ def explain(entries: Sequence[Entry], product: str, version: str) -> list[str]:
             lines += [f"  {reason}" for reason in last.body.get("reasons", ())]
     else:
         lines.append("was never decided")
-    lines += [f"{event.at} {event.actor} {event.what}: {event.detail}" for event in map(_event, own)]
+    lines += [f"{seconds(event.at)} {event.actor} {event.what}: {event.detail}" for event in map(_event, own)]
     return lines
+
+
+def seconds(moment: str) -> str:
+    """A moment of the ledger to the second, as people read it."""
+    return f"{moment[:19]}Z"
+
+
+def _number(value: object) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def _outcome(own: Sequence[Entry], intent: Entry) -> str:

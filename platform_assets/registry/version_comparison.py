@@ -148,7 +148,9 @@ def _plain(name: str, value: Any) -> str:
         kept = value if name == "parameters" else {k: v for k, v in value.items() if v not in (None, [], ())}
         parts = (f"{key} {_nested(str(key), kept[key])}" for key in sorted(kept, key=str))
         return ", ".join(parts) or "none"
-    return "none" if value is None or value == [] else str(value)
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value)) or "none"
+    return "none" if value is None else str(value)
 
 
 def _nested(name: str, value: Any) -> str:

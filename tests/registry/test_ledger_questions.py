@@ -112,7 +112,14 @@ def test_why_a_version_was_refused(challenged):
     )
     first = explain(challenged.stores.ledger.entries(), "payment_fraud", "1")
     assert first[1].startswith("made champion at ")
+    assert "champion was nobody" in first[1]
     assert explain(challenged.stores.ledger.entries(), "payment_fraud", "7") == []
+
+
+def test_why_a_champion_tells_whom_it_replaced(challenged):
+    assert challenged.promote().promoted
+    told = explain(challenged.stores.ledger.entries(), "payment_fraud", "2")
+    assert "champion was 1)" in told[1]
 
 
 def test_a_moment_that_is_none_is_told(tmp_path, monkeypatch, capsys):
@@ -120,7 +127,11 @@ def test_a_moment_that_is_none_is_told(tmp_path, monkeypatch, capsys):
     assert main(["champion", "--at", "yesterday"]) == 1
     assert "--at: expected a moment such as 2026-01-31T14:05:00Z, not 'yesterday'" in capsys.readouterr().err
     assert main(["champion", "--at", "2026-01-31"]) == 1
-    assert "at 2026-01-31: no champion" in capsys.readouterr().out
+    assert "at 2026-01-31T00:00:00Z: no champion" in capsys.readouterr().out
+    assert main(["champion", "--at", "2999-01-31"]) == 1
+    assert "--at: 2999-01-31 lies in the future" in capsys.readouterr().err
+    assert main(["champion", "--at", "2026-01-31T01:00:00+01:00"]) == 1
+    assert "at 2026-01-31T00:00:00Z: no champion" in capsys.readouterr().out
 
 
 def test_the_page_tells_everything_and_runs_nothing_of_it(challenged):
