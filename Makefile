@@ -12,7 +12,7 @@ export FEAST_USAGE=False
 export TZ=UTC
 unexport PYTHONDONTWRITEBYTECODE
 
-# Other interpreters of `make test-pythons`; those this machine does not have are named and left out.
+# Other interpreters of `make test-pythons`, as names or paths; one that is not found is no success.
 PYTHONS ?= python3.12 python3.13
 
 PRODUCT_ARGUMENT = $(if $(PRODUCT),--product $(PRODUCT))
@@ -30,12 +30,7 @@ test-slow: install
 	@$(BIN)/python -m pytest -n 2 --dist loadscope -m slow $(ARGS)
 
 test-pythons:
-	@for python in $(PYTHONS); do \
-	  if ! $$python -c '' 2>/dev/null; then echo "$$python: not on this machine, not tested"; continue; fi; \
-	  version=$$($$python -c 'import sys; print("%d.%d" % sys.version_info[:2])'); \
-	  echo "== $$version"; \
-	  $(MAKE) --no-print-directory test PYTHON=$$python VENV=.venv-$$version || exit 1; \
-	done
+	@$(PYTHON) tests/packaging/other_pythons.py $(PYTHONS)
 
 ui: install
 	@$(BIN)/python -m platform_assets.command_line.dagster_home
@@ -81,7 +76,7 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 	@touch $@
 
 lock:
-	@$(BIN)/uv pip compile --universal --python-version 3.11 --extra dev pyproject.toml -o requirements.lock --no-annotate --no-header --generate-hashes -q
+	@$(BIN)/uv pip compile --universal --python-version 3.11 --fork-strategy fewest --extra dev pyproject.toml -o requirements.lock --no-annotate --no-header --generate-hashes -q
 
 clean:
 	rm -rf $(VENV) .venv-3.* .platform reports build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
