@@ -173,7 +173,8 @@ def _model(stores: Stores, name: str, version: str, lineage: dict[str, Any]) -> 
         yield (
             f"{folder}: the model of {name.split('/')[1]} version {version} is {digest}, registered was "
             f"{lineage['artifact_digest']}; restore the folder from a copy, or materialize "
-            f"{name.split('/')[1]}/training_run again, which puts the same model back"
+            f"{name.split('/')[1]}/training_run again under the Python and packages it was saved "
+            f"with, which puts the same model back"
         )
 
 

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from platform_assets.errors import LakeError, TrainingError
 from platform_assets.stores import Stores
+from platform_assets.training.saved_environment import differences, foreign_bytecode, in_words
 
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
 EXAMPLE_ROWS = 5
+PUT_BACK = "under the Python and packages it was saved with (the same model is put back)"
 
 
 def save_model(
@@ -79,27 +81,42 @@ def load_model(stores: Stores, artifact_path: str, artifact_digest: str) -> Any:
     """Load a saved model after its files were checked against the digest it was saved with.
 
     `artifact_path` is relative to the home. Raises LakeError when the folder is gone or was
-    changed; nothing of it is executed then.
+    changed, or holds bytecode of another Python; nothing of it is executed then. Also when it cannot be
+    loaded here, with the Python and packages that differ from those it was saved with.
     """
     folder = stores.home.root / artifact_path
     if not (folder / "MLmodel").is_file():
         raise LakeError(
-            f"{folder}: the saved model is gone; materialize training_run again (the same "
-            f"model is put back), or restore it from a copy"
+            f"{folder}: the saved model is gone; materialize training_run again {PUT_BACK}, or restore it "
+            f"from a copy"
         )
     found = digest_of_folder(folder)
     if found != artifact_digest:
         raise LakeError(
             f"{folder}: the saved model was changed: its digest is {found}, recorded was {artifact_digest}; "
-            f"it was not loaded. Materialize training_run again (the same model is put back), or restore "
-            f"it from a copy."
+            f"it was not loaded. Materialize training_run again {PUT_BACK}, or restore it from a copy."
+        )
+    if (python := foreign_bytecode(folder)) is not None:
+        minor = ".".join(python.then.split(".")[:2])
+        raise LakeError(
+            f"{folder}: the saved model holds a function as bytecode (a lambda, or one made inside another) "
+            f"and was saved with Python {python.then}; Python {python.now} cannot run it, so it was not "
+            f"loaded. Go on with Python {minor}; or let the estimator keep only functions that a module "
+            f"has by name, and train a new version"
         )
     from platform_assets.training.mlflow_store import quiet_mlflow
 
     quiet_mlflow()
     import mlflow.sklearn
 
-    return mlflow.sklearn.load_model(os.fspath(folder))
+    try:
+        return mlflow.sklearn.load_model(os.fspath(folder))
+    except Exception as error:
+        differs = in_words(differences(folder))
+        raise LakeError(
+            f"{folder}: the saved model cannot be loaded: {type(error).__name__}: {error}"
+            + (f"; it was {differs}" if differs else "")
+        ) from error
 
 
 digest_of_folder = artifact_digest  # `load_model` has a parameter of that name

@@ -6,6 +6,7 @@ import argparse
 import dataclasses
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -18,6 +19,7 @@ from platform_assets.errors import LakeError, PlatformError
 from platform_assets.home import Home
 from platform_assets.provenance import code_version, lock_digest
 from platform_assets.stores import Stores
+from platform_assets.training import saved_environment
 from platform_assets.training.estimator import score
 from platform_assets.training.model_artifact import load_model
 from platform_assets.training.rebuilding import rebuild, recorded_version
@@ -76,9 +78,7 @@ def reproduce(stores: Stores, repository: Repository, product: Product, version:
         )
         if not report.exists():
             tail = (done.stderr or done.stdout).strip().splitlines()[-1:]
-            return _failed(
-                product.name, version, f"its process ended with code {done.returncode}: {' '.join(tail)}"
-            )
+            return _failed(product.name, version, f"its process {_ended(done.returncode)}: {' '.join(tail)}")
         found = json.loads(report.read_text(encoding="utf-8"))
     return Reproduction(**{**found, "differences": tuple(found["differences"])})
 
@@ -97,6 +97,11 @@ def compare(stores: Stores, product: str, version: str) -> Reproduction:
             ("lock digest", notes["lock_digest"], lock_digest()),
         )
         if then != now
+    ]
+    # the lock digest says that packages changed, these say which
+    differences += [
+        f"{what} differs: {then} when it was trained, {now} now"
+        for what, then, now in saved_environment.differences(stores.home.root / lineage["artifact_path"])
     ]
     rebuilt = rebuild(stores, recorded)
     rows = rebuilt.rows.num_rows
@@ -148,6 +153,10 @@ def main(arguments: list[str] | None = None) -> int:
         result = _failed(asked.product, asked.version, str(error))
     Path(asked.report).write_text(json.dumps(dataclasses.asdict(result)), encoding="utf-8")
     return 0 if result.identical else 1
+
+
+def _ended(code: int) -> str:
+    return f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
 
 
 def _failed(product: str, version: str, reason: str) -> Reproduction:

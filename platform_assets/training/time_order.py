@@ -31,7 +31,8 @@ def calibration_part(rows: pa.Table, event_timestamp: str, declared: Calibration
     moments = _moments(rows, event_timestamp)
     if declared.last_days is not None:
         days = _days(moments)
-        start = (days.max() - (declared.last_days - 1)).astype("datetime64[us]").astype(np.int64)
+        first = days.max() - np.timedelta64(declared.last_days - 1, "D")
+        start = first.astype("datetime64[us]").astype(np.int64)
     else:
         assert declared.fraction is not None
         place = min(int(len(moments) * (1 - declared.fraction)), len(moments) - 1)
@@ -61,7 +62,7 @@ def folds(rows: pa.Table, event_timestamp: str, declared: Search) -> list[Part]:
         )
     found = []
     for number, block in enumerate(blocks[1:], start=1):
-        before = np.flatnonzero(days < block[0] - declared.gap_days)
+        before = np.flatnonzero(days < block[0] - np.timedelta64(declared.gap_days, "D"))
         if not len(before):
             raise TrainingError(
                 f"search: fold {number} has no row left to fit {declared.gap_days} days before {block[0]}; "

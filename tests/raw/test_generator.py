@@ -129,7 +129,7 @@ def test_rules_that_hold_exactly(which: str, request: pytest.FixtureRequest) -> 
     assert amount.min() >= 0
     order = np.argsort(rows["TRANSACTION_ID"])
     assert (rows["TRANSACTION_ID"][order] == np.arange(len(order))).all()
-    assert (np.diff(rows["TX_DATETIME"][order]) >= np.timedelta64(0)).all()
+    assert (np.diff(rows["TX_DATETIME"][order]) >= np.timedelta64(0, "us")).all()
     seconds = (rows["TX_DATETIME"] - np.datetime64("2018-04-01")).astype("timedelta64[us]").astype(np.int64)
     assert (seconds == rows["TX_TIME_SECONDS"] * 1_000_000).all()
     assert (rows["TX_TIME_DAYS"] == rows["TX_TIME_SECONDS"] // 86_400).all()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 
+import numpy as np
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
@@ -86,6 +87,16 @@ def test_what_differs_is_told(registered, spoil, version: str, told: str) -> Non
     found = reproduce(registered.stores, registered.repository, registered.product, version)
     assert not found.identical
     assert re.search(told, found.summary()), found.summary()
+
+
+def test_other_packages_are_named_beside_equal_predictions(registered) -> None:
+    """The saved model's own files say what it was saved with."""
+    run = registered.stores.lake.table("products/card_fraud/training_run").manifest("2018-04-15_7_7_7")
+    folder = registered.stores.home.root / run.notes["artifact_path"]
+    required = folder / "requirements.txt"
+    required.write_text(re.sub(r"numpy==.*", "numpy==1.0.0", required.read_text()))
+    differences = compare(registered.stores, "card_fraud", "1").differences
+    assert f"numpy differs: 1.0.0 when it was trained, {np.__version__} now" in differences
 
 
 def test_rebuilt_rows_are_those_of_the_training_set(registered) -> None:
