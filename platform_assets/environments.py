@@ -42,8 +42,8 @@ class Environment:
 def environment(variables: Mapping[str, str] | None = None) -> Environment:
     """The present environment from variables and the home's kept choices.
 
-    Raises DeclarationError for an unknown `PLATFORM_ENV`, or when staging or production has no
-    `PLATFORM_HOME`.
+    Raises DeclarationError for an unknown `PLATFORM_ENV`, when staging or production has no
+    `PLATFORM_HOME`, when that is a file, and for a `PLATFORM_FEATURE_REPO` that is no folder.
     """
     given = os.environ if variables is None else variables
     name = given.get("PLATFORM_ENV", "dev")
@@ -57,6 +57,9 @@ def environment(variables: Mapping[str, str] | None = None) -> Environment:
     products = {name: Path(path) for name, path in kept.get("products", {}).items()}
     extra = [Path(p) for p in given.get("PLATFORM_PRODUCT", "").split(os.pathsep) if p]
     repos = [Path(p) for p in given.get("PLATFORM_FEATURE_REPO", "").split(os.pathsep) if p]
+    for repo in repos:
+        if not repo.is_dir():
+            raise DeclarationError(f"PLATFORM_FEATURE_REPO: {repo} is no folder; correct or unset it")
     return Environment(
         name=name,
         home=home,
@@ -94,10 +97,29 @@ def _read_choices(home: Home) -> dict[str, dict[str, Any]]:
     path = home.root / CHOICES
     try:
         kept: dict[str, dict[str, Any]] = json.loads(path.read_bytes())
+        if not _are_choices(kept):
+            raise ValueError("it does not hold what a run keeps")
     except FileNotFoundError:
         return {}
+    except NotADirectoryError:
+        raise DeclarationError(
+            f"{HOME_VARIABLE}: {home.root} is a file, or lies below one; name a folder"
+        ) from None
     except ValueError as error:
         raise DeclarationError(
             f"{path}: cannot be read ({error}); delete it and run `make run` again"
         ) from None
     return kept
+
+
+def _are_choices(kept: Any) -> bool:
+    """Whether it maps sources to their variables and products to their files."""
+    if not isinstance(kept, dict):
+        return False
+    sources, products = kept.get("sources", {}), kept.get("products", {})
+    return (
+        isinstance(sources, dict)
+        and isinstance(products, dict)
+        and all(isinstance(path, str) for path in products.values())
+        and all(isinstance(variables, dict) for variables in sources.values())
+    )

@@ -11,7 +11,7 @@ from platform_assets.command_line.products import find_product
 from platform_assets.components.repositories import repository
 from platform_assets.declaration.repository import Repository
 from platform_assets.environments import environment
-from platform_assets.errors import LakeError
+from platform_assets.errors import DeclarationError, LakeError
 from platform_assets.evidence.evidence import Verdict
 from platform_assets.stores import Stores
 from platform_assets.vocabulary import raw_table
@@ -51,14 +51,17 @@ def propose(arguments: argparse.Namespace) -> int:
 def judge(arguments: argparse.Namespace) -> int:
     """Print the days that would not pass; 1 when there is one."""
     from platform_assets.raw.contract import judge_contract
+    from platform_assets.raw.suite import read_suite
 
     declared = _repository(arguments)
     source = declared.source(arguments.source)
+    suite = arguments.suite or declared.contract_path(source)
+    if problem := read_suite(suite).problem:
+        raise DeclarationError(problem)
     stores = Stores.at(environment().home)
     days = stores.lake.table(raw_table(source.name)).partitions()
     if not days:
         raise LakeError(f"table {raw_table(source.name)}: no day is stored to judge a contract by")
-    suite = arguments.suite or declared.contract_path(source)
     found = judge_contract(stores, source, suite, days[-arguments.days :] if arguments.days else days)
     red = {day: evidence for day, evidence in found.items() if evidence.verdict is not Verdict.PASSED}
     for day, evidence in red.items():

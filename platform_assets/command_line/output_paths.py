@@ -17,10 +17,13 @@ def output_file(text: str, option: str) -> Path:
 
 
 def output_folder(text: str, option: str) -> Path:
-    """The path of a folder to write into, made if need be. Raises Blocked for a path through a file."""
+    """The path of a folder to write into, made if need be. Raises Blocked where none can be."""
     path = Path(text).resolve()
     _refuse_file_on_the_way(path, option)
-    path.mkdir(parents=True, exist_ok=True)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Blocked(f"{option}: {path} cannot be made ({error.strerror}); name another path") from None
     return path
 
 

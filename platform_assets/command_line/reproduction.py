@@ -21,7 +21,7 @@ def add_parser(commands: Any) -> None:
 
 def reproduce_version(arguments: argparse.Namespace) -> int:
     """0 when predictions are identical, 1 with what differs."""
-    from platform_assets.registry.model_versions import candidate_version
+    from platform_assets.registry.model_versions import candidate_version, lineage
     from platform_assets.training.reproduce import reproduce
 
     home = environment().home
@@ -29,6 +29,7 @@ def reproduce_version(arguments: argparse.Namespace) -> int:
     product, repository, _ = find_product(arguments.product)
     stores = Stores.at(home)
     version = arguments.version or candidate_version(stores, product)
+    lineage(stores, product, version)  # tells which versions there are when this one is none of them
     result = reproduce(stores, repository, product, version)
     print(result.summary())
     return 0 if result.identical else 1

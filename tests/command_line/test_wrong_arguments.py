@@ -41,11 +41,20 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (("restore-registry", *BY), "nothing to restore"),
         (("restore-registry", "--by", "me", "--reason", "x"), "needs a person who answers for it"),
         (("reproduce",), "no version is registered"),
+        (("reproduce", "--version", "9"), "no registered version of card_fraud '9'; there are none"),
         (("waive", "--day", "2018-05-01", "--expires", "x", *BY), "does not own source card_transactions"),
         (("waive", "--gate", "leakag", "--expires", "x", *BY), "did you mean 'leakage'?"),
         (("approve", "--version", "3", *BY), "declares no gate of kind approval"),
         (("contract", "propose", "card_transaction"), "did you mean 'card_transactions'?"),
         (("contract", "judge", "card_transactions"), "no day is stored to judge a contract by"),
+        (
+            ("contract", "judge", "card_transactions", "--suite", "notes.txt"),
+            "not a Great Expectations suite",
+        ),
+        (
+            ("contract", "judge", "card_transactions", "--suite", "x.json"),
+            "x.json: the contract cannot be read",
+        ),
         (("parity", "--view", "terminal_risks"), "did you mean 'terminal_risk'?"),
         (("collect-garbage", "--delete"), "removing data needs a person"),
         (("collect-garbage", "--keep-days", "0"), "--keep-days: at least 1"),
@@ -61,6 +70,37 @@ def test_one_line_and_nothing_written(
     assert line.startswith("error: ")
     assert told in line
     assert not (home / "lake").exists()
+
+
+@pytest.mark.parametrize("command", [("champion",), ("verify",), ("plan",), ("run",), ("collect-garbage",)])
+@pytest.mark.parametrize("place", ["notes.txt", "notes.txt/below"])
+def test_a_home_that_is_a_file(
+    home: Path,
+    command: tuple[str, ...],
+    place: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("PLATFORM_HOME", place)
+    assert main(command) == 1
+    told = capsys.readouterr().err
+    assert f"error: PLATFORM_HOME: {home.parent / place} is a file, or lies below one; name a folder" in told
+
+
+@pytest.mark.parametrize("kept", ["[]", '{"products": [1]}', '{"products": {"a": null}}', "{"])
+def test_choices_that_no_run_kept(home: Path, kept: str, capsys: pytest.CaptureFixture[str]) -> None:
+    home.mkdir()
+    (home / "choices.json").write_text(kept)
+    assert main(["champion"]) == 1
+    assert "choices.json: cannot be read (" in capsys.readouterr().err
+
+
+def test_a_feature_repository_that_is_not_there(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PLATFORM_FEATURE_REPO", "nowhere")
+    assert main(["champion"]) == 1
+    assert "error: PLATFORM_FEATURE_REPO: nowhere is no folder" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", [("champion",), ("plan",), ("run",), ("why", "3"), ("reproduce",)])
