@@ -1,25 +1,32 @@
 """Mutation testing: change the code in one small way at a time, and see whether a test turns red.
 
 `make mutants` runs cosmic-ray over the modules of `MODULES`, each with the tests that answer for it, in
-a copy of the checkout (which is never touched), and writes the survivors to `reports/mutants.md`.
-`make mutants ARGS="reach split"` runs some of them. SQL is text to cosmic-ray:
-`sql_mutants` makes its mistakes. Test modules of a slow kind stand last, as the first red test ends a run.
+copies of the checkout (which is never touched), one module a core, and writes the survivors to
+`reports/mutants.md`. `make mutants ARGS="reach split"` runs some of them. SQL is text to cosmic-ray:
+`sql_mutants` makes its mistakes. Test modules of a slow kind stand last, as the first red test ends a run;
+`warm_pytest` spares each run its imports.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
 from pathlib import Path
 
 from sql_mutants import sql_mutants
 
 ROOT = Path(__file__).resolve().parents[2]
 REPORT = ROOT / "reports" / "mutants.md"
+WARM = Path(__file__).with_name("warm_pytest.py")
 
 # module -> the tests that answer for it
 MODULES = {
@@ -45,16 +52,28 @@ MODULES = {
     "features/window_sql": ["tests/features/test_windows.py"],
     "features/as_of_join": ["tests/features/test_as_of_join.py"],
     "features/as_of_sql": ["tests/features/test_as_of_join.py"],
+    "features/prefix_sums": ["tests/features/test_prefix_sums.py"],
+    "features/window_aggregates": [
+        "tests/features/test_windows.py",
+        "tests/features/test_declared_functions.py",
+    ],
+    "offline_store/historical_features": ["tests/offline_store/test_historical_features.py"],
+    "offline_store/entity_rows": ["tests/offline_store/test_historical_features.py"],
     "training/cut_source": ["tests/training/test_leakage.py"],
+    "hindsight/known_then": ["tests/hindsight/test_known_then.py"],
+    "hindsight/difference": ["tests/hindsight"],
+    "parity/differences": ["tests/parity/test_differences.py"],
+    "parity/key_alignment": ["tests/parity/test_differences.py"],
+    "online/serving_windows": ["tests/online/test_online_store.py", "tests/online/test_declared_serving.py"],
 }
 
 # annotations are never run, and an exception nobody raises cannot be told from another
 CONFIG = """
 [cosmic-ray]
 module-path = "{module}"
-timeout = 120.0
+timeout = {timeout}
 excluded-modules = []
-test-command = "{python} -m pytest -x -q -W ignore -p no:xdist {tests}"
+test-command = "{command}"
 
 [cosmic-ray.distributor]
 name = "local"
@@ -62,34 +81,75 @@ name = "local"
 [cosmic-ray.filters.operators-filter]
 exclude-operators = [
   "core/RemoveDecorator", "core/ExceptionReplacer", "core/ReplaceBinaryOperator_BitOr_.*",
+  # nobody writes these for a plus or a division, and every test notices them
+  "core/ReplaceBinaryOperator_.*_(RShift|LShift|BitOr|BitAnd|BitXor|Pow|Mod)",
   # whether equal constants are one object is an accident of the interpreter
   "core/ReplaceComparisonOperator_.*_Is", "core/ReplaceComparisonOperator_.*_IsNot",
 ]
 """
 
 
-def survivors(copy: Path, name: str) -> tuple[int, list[dict[str, str]]]:
-    """How many mutants of a module there were, and those that no test noticed."""
-    config, session = copy / "mutants.toml", copy / f"{name.replace('/', '-')}.sqlite"
+class Checkout:
+    """A copy of the checkout in which one module is changed, and the tests that answer for it."""
+
+    def __init__(self, folder: Path, name: str, address: Path) -> None:
+        self.name, self.root = name, folder / name.replace("/", "-")
+        left_out = shutil.ignore_patterns(
+            ".git", ".venv*", ".platform", "reports", "__pycache__", ".hypothesis"
+        )
+        shutil.copytree(ROOT, self.root, symlinks=True, ignore=left_out)
+        self.module = self.root / "platform_assets" / f"{name}.py"
+        self.log = self.root / "run.log"
+        self.environment = {
+            **os.environ, "PYTHONPATH": f"{self.root}:{WARM.parent}", "PYTHONDONTWRITEBYTECODE": "1",
+        }  # fmt: skip
+        self.test = [
+            sys.executable, "-I", "-S", str(WARM), str(address), str(self.log), "-x", "-q", "-W", "ignore",
+            "-m", "not slow", "--assert=plain", "-p", "unshrunk", "-p", "pytest_timeout", "-p", "_hypothesis_pytestplugin", *MODULES[name],
+        ]  # fmt: skip
+        subprocess.run(
+            [sys.executable, "-m", "compileall", "-q", "platform_assets"],
+            cwd=self.root, env={**self.environment, "PYTHONDONTWRITEBYTECODE": ""}, check=True,
+        )  # fmt: skip
+        begin = time.monotonic()
+        if not self.passes(timeout=None):
+            raise SystemExit(f"{name}: its tests are red as they stand:\n{self.log.read_text()[-2000:]}")
+        self.timeout = 30 + 8 * (time.monotonic() - begin)
+
+    def passes(self, timeout: float | None) -> bool:
+        """Whether the tests do not notice what the module is now; a run without end counts as noticed."""
+        try:
+            done = subprocess.run(
+                self.test, cwd=self.root, env=self.environment, check=False, timeout=timeout
+            )
+        except subprocess.TimeoutExpired:
+            return False
+        return done.returncode == 0
+
+
+def python_survivors(checkout: Checkout) -> tuple[int, list[dict[str, str]]]:
+    """How many Python mutants of a module there were, and those that no test noticed."""
+    config, session = checkout.root / "mutants.toml", checkout.root / "mutants.sqlite"
     config.write_text(
         CONFIG.format(
-            module=f"platform_assets/{name}.py", python=sys.executable, tests=" ".join(MODULES[name])
+            module=f"platform_assets/{checkout.name}.py",
+            command=shlex.join(checkout.test),
+            timeout=checkout.timeout,
         )
     )
-    environment = {**os.environ, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"}
     scripts = Path(sys.executable).parent
 
     def call(*words: str) -> str:
         done = subprocess.run(
-            [str(scripts / words[0]), *words[1:]], cwd=copy, env=environment, capture_output=True, text=True
-        )
+            [str(scripts / words[0]), *words[1:]],
+            cwd=checkout.root, env=checkout.environment, capture_output=True, text=True,
+        )  # fmt: skip
         if done.returncode:
             raise SystemExit(f"{' '.join(words)} failed:\n{done.stderr[-2000:]}{done.stdout[-2000:]}")
         return done.stdout
 
     call("cosmic-ray", "init", str(config), str(session))
     call("cr-filter-operators", str(session), str(config))
-    call("cosmic-ray", "baseline", str(config))
     call("cosmic-ray", "exec", str(config), str(session))
     tried, alive = 0, []
     for line in call("cosmic-ray", "dump", str(session)).splitlines():
@@ -111,22 +171,39 @@ def survivors(copy: Path, name: str) -> tuple[int, list[dict[str, str]]]:
     return tried, alive
 
 
-def sql_survivors(copy: Path, name: str) -> tuple[int, list[dict[str, str]]]:
+def sql_survivors(checkout: Checkout) -> tuple[int, list[dict[str, str]]]:
     """The same for the mistakes in a module's SQL; the file in the copy is put back."""
-    module = copy / "platform_assets" / f"{name}.py"
-    right, tried, alive = module.read_text(), 0, []
-    environment = {**os.environ, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"}
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-W", "ignore", "-p", "no:xdist", *MODULES[name]]
+    right, tried, alive = checkout.module.read_text(), 0, []
     for mutant in sql_mutants(right):
-        module.write_text(mutant.source)
-        done = subprocess.run(command, cwd=copy, env=environment, capture_output=True, check=False)
+        checkout.module.write_text(mutant.source)
         tried += 1
-        if done.returncode == 0:
+        if checkout.passes(checkout.timeout):
             alive.append(
                 {"line": str(mutant.line), "operator": f"SQL {mutant.mistake}", "change": mutant.new_line}
             )
-    module.write_text(right)
+    checkout.module.write_text(right)
     return tried, alive
+
+
+@contextmanager
+def warm_server(folder: Path) -> Iterator[Path]:
+    """The address of a running `warm_pytest`."""
+    address = folder / "pytest.socket"
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(WARM.parent),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # each run would look through every installed distribution
+    }
+    command = [sys.executable, str(WARM), "--serve", str(address)]
+    with subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            assert server.stdout
+            if server.stdout.readline() != "ready\n":
+                raise SystemExit("the server that runs the tests did not start")
+            yield address
+        finally:
+            server.kill()
 
 
 def is_annotation(diff: str) -> bool:
@@ -141,24 +218,31 @@ def changed(diff: str) -> str:
     return lines[0] if lines else ""
 
 
+def tried_and_alive(folder: Path, name: str, address: Path) -> tuple[int, list[dict[str, str]]]:
+    """All mutants of one module, of both kinds."""
+    checkout = Checkout(folder, name, address)
+    python, sql = python_survivors(checkout), sql_survivors(checkout)
+    tried, alive = python[0] + sql[0], python[1] + sql[1]
+    if tried and len(alive) == tried:
+        raise SystemExit(
+            f"{name}: not one of {tried} mutants was noticed: {' '.join(MODULES[name])} do not run this "
+            "module; name the tests that answer for it in MODULES"
+        )
+    return tried, alive
+
+
 def main() -> int:
     """Run, print, write the report; 1 when anything survived."""
     wanted = [name for name in MODULES if not sys.argv[1:] or any(word in name for word in sys.argv[1:])]
     rows, told = [], []
-    with tempfile.TemporaryDirectory(prefix="platform-mutants-") as folder:
-        copy = Path(folder) / "checkout"
-        ignored = shutil.ignore_patterns(
-            ".git", ".venv", ".platform", "reports", "__pycache__", ".hypothesis"
-        )
-        shutil.copytree(ROOT, copy, symlinks=True, ignore=ignored)
-        for name in wanted:
-            python, sql = survivors(copy, name), sql_survivors(copy, name)
-            tried, alive = python[0] + sql[0], python[1] + sql[1]
-            if tried and len(alive) == tried:
-                raise SystemExit(
-                    f"{name}: not one of {tried} mutants was noticed: {' '.join(MODULES[name])} do not run this "
-                    "module; name the tests that answer for it in MODULES"
-                )
+    with (
+        tempfile.TemporaryDirectory(prefix="platform-mutants-") as folder,
+        warm_server(Path(folder)) as address,
+        ThreadPoolExecutor(os.cpu_count()) as pool,
+    ):
+        running = {pool.submit(tried_and_alive, Path(folder), name, address): name for name in wanted}
+        for done in as_completed(running):
+            name, (tried, alive) = running[done], done.result()
             rows.append(f"| {name} | {tried} | {tried - len(alive)} | {len(alive)} |")
             told += [f"- `{name}:{m['line']}` {m['operator']}: `{m['change']}`" for m in alive]
             print(rows[-1], flush=True)
