@@ -162,7 +162,7 @@ def _floor(gate: Floor, candidate: Candidate, findings: Findings) -> GateDecisio
         return GateDecision(gate.key, Verdict.UNKNOWN, f"evaluation: {found}", limit=limit)
     value = found.measured.get(gate.metric)
     if found.verdict is Verdict.UNKNOWN or value is None or not _is_number(value):
-        reason = f"{gate.metric} could not be measured: {found.reason or value!r}"
+        reason = f"{gate.metric} could not be measured: {found.reason or repr(value)}"
         return GateDecision(gate.key, Verdict.UNKNOWN, reason, limit=limit, evidence_id=found.id)
     measured = float(value)
     high_enough = measured >= gate.at_least

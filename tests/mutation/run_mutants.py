@@ -4,7 +4,7 @@
 copies of the checkout (which is never touched), one module a core, and writes the survivors to
 `reports/mutants.md`. `make mutants ARGS="reach split"` runs some of them. SQL is text to cosmic-ray:
 `sql_mutants` makes its mistakes. Test modules of a slow kind stand last, as the first red test ends a run;
-`warm_pytest` spares each run its imports.
+`warm_pytest` spares each run its imports. `--alive` tries only what survived the last run, after tests were added.
 """
 
 from __future__ import annotations
@@ -13,19 +13,21 @@ import json
 import os
 import shlex
 import shutil
+import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from sql_mutants import sql_mutants
 
 ROOT = Path(__file__).resolve().parents[2]
 REPORT = ROOT / "reports" / "mutants.md"
+SESSIONS = ROOT / "reports" / "mutants"  # what became of each mutant, a database a module
 WARM = Path(__file__).with_name("warm_pytest.py")
 
 # module -> the tests that answer for it
@@ -49,7 +51,12 @@ MODULES = {
     ],
     "automation/plan": ["tests/automation"],
     "monitoring/psi": ["tests/monitoring/test_psi.py"],
-    "features/window_sql": ["tests/features/test_windows.py"],
+    "features/window_sql": [
+        "tests/features/test_windows.py",
+        "tests/features/test_declared_functions.py",
+        "tests/features/test_expressions.py",
+        "tests/features/test_prefix_sums.py",
+    ],
     "features/as_of_join": ["tests/features/test_as_of_join.py"],
     "features/as_of_sql": ["tests/features/test_as_of_join.py"],
     "features/prefix_sums": ["tests/features/test_prefix_sums.py"],
@@ -85,6 +92,7 @@ exclude-operators = [
   "core/ReplaceBinaryOperator_.*_(RShift|LShift|BitOr|BitAnd|BitXor|Pow|Mod)",
   # whether equal constants are one object is an accident of the interpreter
   "core/ReplaceComparisonOperator_.*_Is", "core/ReplaceComparisonOperator_.*_IsNot",
+  "core/ReplaceComparisonOperator_Is_Eq", "core/ReplaceComparisonOperator_IsNot_NotEq",
 ]
 """
 
@@ -92,8 +100,9 @@ exclude-operators = [
 class Checkout:
     """A copy of the checkout in which one module is changed, and the tests that answer for it."""
 
-    def __init__(self, folder: Path, name: str, address: Path) -> None:
+    def __init__(self, folder: Path, name: str, address: Path, again: bool = False) -> None:
         self.name, self.root = name, folder / name.replace("/", "-")
+        self.session = SESSIONS / f"{self.root.name}.sqlite"
         left_out = shutil.ignore_patterns(
             ".git", ".venv*", ".platform", "reports", "__pycache__", ".hypothesis"
         )
@@ -111,10 +120,19 @@ class Checkout:
             [sys.executable, "-m", "compileall", "-q", "platform_assets"],
             cwd=self.root, env={**self.environment, "PYTHONDONTWRITEBYTECODE": ""}, check=True,
         )  # fmt: skip
+        self.told_alive = self.alive_before() if again else None
         begin = time.monotonic()
         if not self.passes(timeout=None):
             raise SystemExit(f"{name}: its tests are red as they stand:\n{self.log.read_text()[-2000:]}")
         self.timeout = 30 + 8 * (time.monotonic() - begin)
+
+    def alive_before(self) -> list[str]:
+        """The module's text with each SQL mistake that survived its last run."""
+        told = self.session.with_suffix(".json")
+        before = json.loads(told.read_text()) if told.is_file() else {}
+        if before.get("module") != self.module.read_text():
+            raise SystemExit(f"{self.name}: no finished run of the module as it is now; leave out --alive")
+        return list(before["alive"])
 
     def passes(self, timeout: float | None) -> bool:
         """Whether the tests do not notice what the module is now; a run without end counts as noticed."""
@@ -129,7 +147,7 @@ class Checkout:
 
 def python_survivors(checkout: Checkout) -> tuple[int, list[dict[str, str]]]:
     """How many Python mutants of a module there were, and those that no test noticed."""
-    config, session = checkout.root / "mutants.toml", checkout.root / "mutants.sqlite"
+    config, session = checkout.root / "mutants.toml", checkout.session
     config.write_text(
         CONFIG.format(
             module=f"platform_assets/{checkout.name}.py",
@@ -148,8 +166,13 @@ def python_survivors(checkout: Checkout) -> tuple[int, list[dict[str, str]]]:
             raise SystemExit(f"{' '.join(words)} failed:\n{done.stderr[-2000:]}{done.stdout[-2000:]}")
         return done.stdout
 
-    call("cosmic-ray", "init", str(config), str(session))
-    call("cr-filter-operators", str(session), str(config))
+    if checkout.told_alive is None:
+        session.unlink(missing_ok=True)
+        call("cosmic-ray", "init", str(config), str(session))
+        call("cr-filter-operators", str(session), str(config))
+    else:
+        with closing(sqlite3.connect(session)) as database, database:
+            database.execute("DELETE FROM work_results WHERE test_outcome = 'SURVIVED'")
     call("cosmic-ray", "exec", str(config), str(session))
     tried, alive = 0, []
     for line in call("cosmic-ray", "dump", str(session)).splitlines():
@@ -173,15 +196,19 @@ def python_survivors(checkout: Checkout) -> tuple[int, list[dict[str, str]]]:
 
 def sql_survivors(checkout: Checkout) -> tuple[int, list[dict[str, str]]]:
     """The same for the mistakes in a module's SQL; the file in the copy is put back."""
-    right, tried, alive = checkout.module.read_text(), 0, []
+    right, tried, alive, sources = checkout.module.read_text(), 0, [], []
     for mutant in sql_mutants(right):
-        checkout.module.write_text(mutant.source)
         tried += 1
+        if checkout.told_alive is not None and mutant.source not in checkout.told_alive:
+            continue
+        checkout.module.write_text(mutant.source)
         if checkout.passes(checkout.timeout):
+            sources.append(mutant.source)
             alive.append(
                 {"line": str(mutant.line), "operator": f"SQL {mutant.mistake}", "change": mutant.new_line}
             )
     checkout.module.write_text(right)
+    checkout.session.with_suffix(".json").write_text(json.dumps({"module": right, "alive": sources}))
     return tried, alive
 
 
@@ -208,7 +235,7 @@ def warm_server(folder: Path) -> Iterator[Path]:
 
 def is_annotation(diff: str) -> bool:
     """Whether only what no test can see changed: an annotation, an assertion, that a record is frozen."""
-    silent = (" | None", "def ", "TYPE_CHECKING", "@dataclass(frozen", "assert ")
+    silent = (" | None", "def ", " *, ", " *,", "TYPE_CHECKING", "@dataclass(frozen", "assert ")
     return any(any(each in line for each in silent) for line in diff.splitlines() if line.startswith("-"))
 
 
@@ -218,9 +245,9 @@ def changed(diff: str) -> str:
     return lines[0] if lines else ""
 
 
-def tried_and_alive(folder: Path, name: str, address: Path) -> tuple[int, list[dict[str, str]]]:
+def tried_and_alive(folder: Path, name: str, address: Path, again: bool) -> tuple[int, list[dict[str, str]]]:
     """All mutants of one module, of both kinds."""
-    checkout = Checkout(folder, name, address)
+    checkout = Checkout(folder, name, address, again)
     python, sql = python_survivors(checkout), sql_survivors(checkout)
     tried, alive = python[0] + sql[0], python[1] + sql[1]
     if tried and len(alive) == tried:
@@ -233,14 +260,17 @@ def tried_and_alive(folder: Path, name: str, address: Path) -> tuple[int, list[d
 
 def main() -> int:
     """Run, print, write the report; 1 when anything survived."""
-    wanted = [name for name in MODULES if not sys.argv[1:] or any(word in name for word in sys.argv[1:])]
+    words = [word for word in sys.argv[1:] if word != "--alive"]
+    again = len(words) < len(sys.argv[1:])
+    wanted = [name for name in MODULES if not words or any(word in name for word in words)]
+    SESSIONS.mkdir(parents=True, exist_ok=True)
     rows, told = [], []
     with (
         tempfile.TemporaryDirectory(prefix="platform-mutants-") as folder,
         warm_server(Path(folder)) as address,
         ThreadPoolExecutor(os.cpu_count()) as pool,
     ):
-        running = {pool.submit(tried_and_alive, Path(folder), name, address): name for name in wanted}
+        running = {pool.submit(tried_and_alive, Path(folder), name, address, again): name for name in wanted}
         for done in as_completed(running):
             name, (tried, alive) = running[done], done.result()
             rows.append(f"| {name} | {tried} | {tried - len(alive)} | {len(alive)} |")
@@ -248,7 +278,6 @@ def main() -> int:
             print(rows[-1], flush=True)
             for m in alive:
                 print(f"   {name}:{m['line']} {m['operator']}: {m['change']}", flush=True)
-    REPORT.parent.mkdir(exist_ok=True)
     table = ["| module | mutants | killed | survived |", "|---|---|---|---|", *rows]
     REPORT.write_text("\n".join(["# Mutants", "", *table, "", "## Survivors", "", *told, ""]))
     return 1 if told else 0

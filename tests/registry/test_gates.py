@@ -1,5 +1,7 @@
 """Gates as pure decisions: over any evidence, a pass means all passed on the candidate's own versions."""
 
+import math
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -173,6 +175,7 @@ def decision(key, f):
         pytest.param(Comparison("1", 0.5, 0.5, -0.02), Verdict.PASSED, ">=", id="on the margin"),
         pytest.param(Comparison("1", 0.5, 0.5, -0.0201), Verdict.FAILED, "<", id="below the margin"),
         pytest.param(Comparison("1", 0.5, 0.5, None), Verdict.UNKNOWN, "no lower bound", id="no bound"),
+        pytest.param(Comparison("1", 0.5, 0.5, math.nan), Verdict.UNKNOWN, "no lower bound", id="nan"),
     ],
 )
 def test_not_worse_than_champion(comparison, verdict, told):
@@ -389,3 +392,50 @@ def test_a_view_that_passed_is_not_named_beside_one_that_was_not_measured():
     )
     (decided,) = (d for d in decide(GATES, candidate, f) if d.key == "parity")
     assert (decided.verdict, decided.reason) == (Verdict.UNKNOWN, "parity of view b: of b")
+
+
+def test_a_view_counts_only_as_measured_last():
+    later = Evidence("parity", "online/spending", Verdict.PASSED, "r", {**VIEW_VERSIONS, "view": "v0"})
+    sample = evidence("parity", **{"parity:spending": later.id})
+    found = decision("parity", green(parity=[sample], view_parity={"spending": [VIEW_PARITY, later]}))
+    assert (found.verdict, found.evidence_id) == (Verdict.UNKNOWN, sample.id)
+    assert "view is v0, the candidate's is v1" in found.reason
+
+
+def test_every_day_is_counted_though_the_first_has_no_evidence():
+    days = {"2024-01-02": green().contract["2024-01-02"]}
+    found = decision("contract", green(contract=days))
+    assert found.reason == "1 of 2 raw days did not pass: 2024-01-01: no evidence was recorded"
+    assert (found.verdict, found.measured, found.limit) == (Verdict.UNKNOWN, 1, 2)
+
+
+def test_evidence_of_other_versions_is_told_by_the_newest():
+    older, newest = evidence("leakage", training_set="older"), evidence("leakage", training_set="newest")
+    assert bound([older, newest], RIGHT["leakage"]) == (
+        "evidence is of other versions: training_set is newest, the candidate's is rows"
+    )
+
+
+def test_a_comparison_that_was_not_made_counts_nothing():
+    first = Comparison(champion=None)
+    assert (first.rows, first.left_out, first.entities) == (0, 0, 0)
+    assert len(first.id) == 16
+    assert first.id != Comparison(champion="1").id
+
+
+def test_a_metric_that_was_not_measured_is_told_with_the_reason_or_the_value():
+    def told(reason, value):
+        found = Evidence(
+            "evaluation", "s", Verdict.UNKNOWN, reason, RIGHT["evaluation"], measured={"roc_auc": value}
+        )
+        return decision("floor_roc_auc", green(evaluation=[found])).reason
+
+    assert told("one class only", None) == "roc_auc could not be measured: one class only"
+    assert told("", None) == "roc_auc could not be measured: None"
+
+
+def test_requests_that_differ_fail_though_a_view_was_not_measured():
+    unknown = Evidence("parity", "online/spending", Verdict.UNKNOWN, "of the view", VIEW_VERSIONS)
+    red = evidence("parity", Verdict.FAILED, **{"parity:spending": unknown.id})
+    found = decision("parity", green(parity=[red], view_parity={"spending": [unknown]}))
+    assert (found.verdict, found.reason) == (Verdict.FAILED, red.reason)
