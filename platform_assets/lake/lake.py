@@ -253,7 +253,7 @@ class Table:
                 with half_written(path) as temporary:
                     write_file(temporary)
             if present is not None and present.digest == digest and present.is_made_from(code_version, plain):
-                if anew and path.suffix == ".parquet":
+                if anew:  # rows only: documents have no stable path
                     link_in_place(path, self.folder / "current" / f"{partition}.parquet")
                 return present
             made: list[Manifest] = []
