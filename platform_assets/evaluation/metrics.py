@@ -115,8 +115,6 @@ def label_values(product: Product, rows: pa.Table) -> np.ndarray:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    column = rows.column(product.label.column)
-    if pa.types.is_boolean(column.type):
-        column = column.cast(pa.int8())
-    values: np.ndarray = pc.fill_null(column.cast(pa.float64()), float("nan")).to_numpy()
+    column = rows.column(product.label.column).cast(pa.float64())
+    values: np.ndarray = pc.fill_null(column, float("nan")).to_numpy()
     return values

@@ -25,6 +25,10 @@ def note(table: Table, payload: dict[str, object], partition: str = "all") -> Ma
     return table.write_document(partition, payload, code_version="1", inputs={}, cause="test")
 
 
+def noted(table: Table, payload: dict[str, object], **notes: str) -> Manifest:
+    return table.write_document("all", payload, code_version="1", inputs={}, cause="test", notes=notes)
+
+
 @pytest.fixture
 def table(tmp_path: Path) -> Table:
     return Lake(tmp_path).table("raw/payments")
@@ -118,6 +122,7 @@ def test_a_document_is_text_that_people_can_compare(table: Table) -> None:
     second = note(table, {"a": "y"})
     assert (table.document("all"), table.document_of(first)) == ({"a": "y"}, {"a": "x", "b": [1, 2]})
     assert second.sequence == 2
+    assert (first.notes, noted(table, {"a": "z"}, said_by="ana").notes) == ({}, {"said_by": "ana"})
     assert not table.stable_folder().exists()
 
 
