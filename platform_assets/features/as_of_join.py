@@ -79,9 +79,8 @@ def found_features(
     names = [f"key_{number}" for number in range(len(keys))]
     row = pa.array(np.arange(len(at), dtype=np.int64))
     engine.register(ROWS, pa.table([row, at, *keys], names=["_row", "_at", *names]))
-    # without any time no feature row can be used
-    last = -1 if bounds["max"] is None else bounds["max"]
-    query = prepare(engine, tables, AskedRows(len(at), bounds["min"] or 0, last))
+    # without any time no feature row is used, whatever is read
+    query = prepare(engine, tables, AskedRows(len(at), bounds["min"] or 0, bounds["max"] or 0))
     found = engine.sql(query).to_arrow_reader()
     schema = pa.schema(list(found.schema)[1:])
     return pa.RecordBatchReader.from_batches(schema, _each_once(found, len(at), schema))

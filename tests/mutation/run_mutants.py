@@ -57,8 +57,8 @@ MODULES = {
         "tests/features/test_expressions.py",
         "tests/features/test_prefix_sums.py",
     ],
-    "features/as_of_join": ["tests/features/test_as_of_join.py"],
-    "features/as_of_sql": ["tests/features/test_as_of_join.py"],
+    "features/as_of_join": ["tests/features/test_as_of_join.py", "tests/features/test_as_of_sql.py"],
+    "features/as_of_sql": ["tests/features/test_as_of_join.py", "tests/features/test_as_of_sql.py"],
     "features/prefix_sums": ["tests/features/test_prefix_sums.py"],
     "features/window_aggregates": [
         "tests/features/test_windows.py",
