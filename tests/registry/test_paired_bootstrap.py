@@ -197,8 +197,10 @@ def test_the_bound_is_the_quantile_of_the_draws() -> None:
 
 def test_one_class_has_no_metric() -> None:
     ranked = Ranked.by(np.array([0.1, 0.2]), np.array([1.0, 1.0]))
-    assert np.isnan(weighted_roc_auc(ranked, np.ones(2)))
-    assert weighted_average_precision(ranked, np.ones(2)) == 1.0
-    assert np.isnan(weighted_average_precision(ranked, np.zeros(2)))
     negatives = Ranked.by(np.array([0.1, 0.2]), np.array([0.0, 0.0]))
-    assert np.isnan(weighted_roc_auc(negatives, np.ones(2)))
+    with np.errstate(all="raise"):  # nothing is divided by no row
+        assert np.isnan(weighted_roc_auc(ranked, np.ones(2)))
+        assert weighted_average_precision(ranked, np.ones(2)) == 1.0
+        assert np.isnan(weighted_average_precision(ranked, np.zeros(2)))
+        assert np.isnan(weighted_average_precision(negatives, np.ones(2)))
+        assert np.isnan(weighted_roc_auc(negatives, np.ones(2)))
