@@ -15,8 +15,8 @@ unexport PYTHONDONTWRITEBYTECODE
 # Other interpreters of `make test-pythons`, as names or paths; one that is not found is no success.
 PYTHONS ?= python3.12 python3.13
 
-PRODUCT_ARGUMENT = $(if $(PRODUCT),--product $(PRODUCT))
-SOURCE_ARGUMENT  = $(if $(PLATFORM_SOURCE),--source $(PLATFORM_SOURCE))
+PRODUCT_ARGUMENT = $(if $(PRODUCT),--product "$(PRODUCT)")
+SOURCE_ARGUMENT  = $(if $(PLATFORM_SOURCE),--source "$(PLATFORM_SOURCE)")
 
 .PHONY: run test test-slow test-all test-pythons mutants ui lint format bench bench-100m lock clean install dagster-home
 

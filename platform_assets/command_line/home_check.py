@@ -7,15 +7,28 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
-from platform_assets.errors import LakeError
+from platform_assets.errors import Blocked, LakeError
 from platform_assets.home import Home
 
 LOOKED_THROUGH = 64 * 2**20
 """Bytes up to which a database is looked through as a whole; of a larger one only the first page."""
 
 
+LONGEST = 420
+"""Bytes of a home's path. SQLite opens no path above 512, and a run's database lies 70 below the home."""
+
+
 def check_home(home: Home) -> None:
-    """Raise LakeError for the first SQLite database that is damaged, with what to do about it."""
+    """Raise LakeError for the first SQLite database that is damaged, with what to do about it.
+
+    Blocked for a home whose path is too long for SQLite, which only says that it cannot open a file.
+    """
+    length = len(str(home.root).encode())
+    if length > LONGEST:
+        raise Blocked(
+            f"{home.root}: a path of {length} bytes is too long for the databases below it; set "
+            f"PLATFORM_HOME to a folder of {LONGEST} at most"
+        )
     for path, fix in _databases(home):
         if problem := _problem(path):
             raise LakeError(f"{path}: damaged database ({problem}); {fix}")

@@ -8,6 +8,9 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
+NAME_LENGTH = 60
+"""Characters of a name that becomes a tag of Dagster, which takes 63."""
+
 
 class Declared(BaseModel):
     """A declaration refuses unknown fields and never changes after it was read."""

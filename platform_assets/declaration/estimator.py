@@ -84,7 +84,7 @@ class Estimator(Declared):
 
     path: str = Field(pattern=r"^[A-Za-z_][\w]*(\.[A-Za-z_]\w*)+$")
     parameters: dict[str, Any] = Field(default_factory=dict)
-    seed: int = 0
+    seed: int = Field(default=0, ge=0, le=2**32 - 1)
     preprocessing: tuple[Literal["standardise", "impute_median"], ...] = ()
     class_weight: Literal["balanced"] | dict[int, float] | None = Field(
         default=None, description="Weight of each train row by its label: balanced, or {0: 1, 1: 20}."

@@ -96,7 +96,10 @@ class Evaluation(Declared):
     slices: tuple[Slice, ...] = ()
     slice_search: SliceSearch | None = None
     folds: int = Field(
-        default=0, ge=0, description="Earlier splits, each test_days further back, trained and tested alike."
+        default=0,
+        ge=0,
+        le=100,
+        description="Earlier splits, each test_days further back, trained and tested alike.",
     )
 
     @model_validator(mode="after")

@@ -16,7 +16,7 @@ from pydantic import (
 )
 
 from platform_assets.declaration.compute import Compute
-from platform_assets.declaration.declared import Declared, fingerprint_of
+from platform_assets.declaration.declared import NAME_LENGTH, Declared, fingerprint_of
 from platform_assets.declaration.duration import Duration
 from platform_assets.declaration.entity import AnyEntity, Entity, EntityNames, JointEntity
 from platform_assets.declaration.feature import ROW_FUNCTIONS, WINDOW_FUNCTIONS, Feature
@@ -34,7 +34,7 @@ __all__ = [
 class FeatureView(Declared):
     """Features of an entity, or of several together: one row for each row of one source."""
 
-    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=NAME_LENGTH)
     description: str = ""
     owners: tuple[Owner, ...] = Field(min_length=1)
     source: str

@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from platform_assets.declaration.compute import Compute
-from platform_assets.declaration.declared import Declared, fingerprint_of
+from platform_assets.declaration.declared import NAME_LENGTH, Declared, fingerprint_of
 from platform_assets.declaration.duration import Duration
 from platform_assets.declaration.estimator import Estimator
 from platform_assets.declaration.evaluation import Evaluation
@@ -18,6 +18,8 @@ from platform_assets.declaration.monitor import DriftMonitor, HindsightMonitor
 from platform_assets.declaration.owner import Owner
 from platform_assets.declaration.schedule import CronSchedule
 from platform_assets.errors import UnknownName
+
+ASSET_PREFIXES = ("raw", "features")
 
 
 class Label(Declared):
@@ -62,7 +64,7 @@ class Schedule(CronSchedule):
 class Product(Declared):
     """One model product, as its squad declares it in `defs.yaml` or in Python."""
 
-    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=NAME_LENGTH)
     description: str = ""
     owners: tuple[Owner, ...] = Field(min_length=1)
     source: str
@@ -88,6 +90,12 @@ class Product(Declared):
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Product:
+        if self.name in ASSET_PREFIXES:
+            raise ValueError(f"name: assets of other kinds begin with {self.name}/; choose another name")
+        for field in ("entities", "feature_views"):
+            listed = getattr(self, field)
+            if twice := sorted({name for name in listed if listed.count(name) > 1}):
+                raise ValueError(f"{field}: named twice: {', '.join(twice)}")
         for view in {name.split(":")[0] for name in self.inputs if ":" in name}:
             if view not in self.feature_views:
                 near = UnknownName.among("view", view, self.feature_views)

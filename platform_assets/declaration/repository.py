@@ -22,6 +22,7 @@ from platform_assets.declaration.yaml_reader import read_located
 from platform_assets.errors import DeclarationError, UnknownName
 
 T = TypeVar("T")
+NUMBERS = ("int64", "float64", "bool")
 
 
 class RepositoryFile(Declared):
@@ -119,6 +120,11 @@ class Repository:
         for field_name, column in (("column", label.column), ("available_at", label.available_at)):
             if column is not None and column not in source.column_names:
                 raise UnknownName.among("label column", column, source.column_names).at("label", field_name)
+        if source.column(label.column).type not in NUMBERS:
+            raise DeclarationError(
+                f"product {product.name!r}: label {label.column!r} is declared "
+                f"{source.column(label.column).type}; a label is 0 or 1, a number or a flag"
+            ).at("label", "column")
         start = product.split.train_start
         if start is not None and start < source.start:
             raise DeclarationError(
@@ -174,6 +180,11 @@ class Repository:
                 raise UnknownName.among("input", name, (*source.column_names, *product.feature_views)).at(
                     "inputs", number
                 )
+            elif name in source.column_names and source.column(name).type not in NUMBERS:
+                raise DeclarationError(
+                    f"product {product.name!r}: input {name!r} is declared {source.column(name).type}; a "
+                    f"model takes numbers: declare a feature that turns it into one"
+                ).at("inputs", number)
             elif name == product.label.column:
                 raise DeclarationError(
                     f"product {product.name!r}: input {name!r} is the label itself, not known when a row "

@@ -10,7 +10,7 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 
 from platform_assets.declaration.compute import Compute
-from platform_assets.declaration.declared import Declared
+from platform_assets.declaration.declared import NAME_LENGTH, Declared
 from platform_assets.declaration.owner import Owner
 from platform_assets.errors import UnknownName
 
@@ -63,7 +63,7 @@ class Volume(Declared):
 class Source(Declared):
     """Raw rows, one partition a day of the event timestamp in UTC."""
 
-    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=NAME_LENGTH)
     description: str = ""
     owners: tuple[Owner, ...] = Field(min_length=1)
     kind: Literal["folder", "generator"] = "folder"

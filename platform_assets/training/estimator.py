@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -86,6 +87,12 @@ def build_pipeline(estimator: Estimator) -> Any:
         parameters |= _same_on_every_machine(parameters)
     last = cls(**parameters)
     unsupervised = is_unsupervised(last)
+    if not unsupervised and not hasattr(last, "predict_proba"):
+        raise DeclarationError(
+            f"estimator {estimator.path!r}: has no predict_proba, so it gives no scores; take a classifier, "
+            f"or the parameter that makes it give probabilities"
+        ).at("estimator", "path")
+    _check_values(estimator, last)
     check_weights(estimator, last, unsupervised=unsupervised)
     if "novelty" in known and not hasattr(last, "score_samples"):
         raise DeclarationError(
@@ -103,6 +110,18 @@ def build_pipeline(estimator: Estimator) -> Any:
         "impute_median": lambda: SimpleImputer(strategy="median", keep_empty_features=True),
     }
     return Pipeline([*((name, steps[name]()) for name in estimator.preprocessing), (ESTIMATOR_STEP, last)])
+
+
+def _check_values(estimator: Estimator, last: Any) -> None:
+    """Raise DeclarationError for a value that scikit-learn would refuse once everything before is built."""
+    if not hasattr(last, "_parameter_constraints"):
+        return  # other libraries look at values when they fit
+    try:
+        last._validate_params()
+    except ValueError as error:
+        name = re.match(r"The '(\w+)' parameter", str(error))
+        place = ("parameters", name[1]) if name and name[1] in estimator.parameters else ("parameters",)
+        raise DeclarationError(f"estimator {estimator.path!r}: {error}").at("estimator", *place) from None
 
 
 def _same_on_every_machine(parameters: Mapping[str, Any]) -> dict[str, Any]:

@@ -28,7 +28,7 @@ BEYOND_A_SCHEMA = (
     "standard deviation", "distinct", "time since", "ratio", "expression", "feature called", "join key",
     "parity of", "SQL ", "misspelt parameter", "calibration on", "allowed leak",
     "floor that is no", "drift without", "fixed without", "k of", "slice of", "look-alike", "anchor", "window of",
-    "pattern", "misspelt day", "trained on days",
+    "pattern", "misspelt day", "trained on days", "name of other", "view named", "text as", "regressor", "value that",
 )  # fmt: skip
 
 

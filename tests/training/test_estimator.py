@@ -94,7 +94,7 @@ def _with(rows: pa.Table, name: str, values: list) -> pa.Table:
          "input 'amount' is string"),
         ({"path": "sklearn.linear_model.LogisticRegression"}, ("amount", [None, *range(39)]), TrainingError,
          r"amount \(1 rows\); declare preprocessing impute_median"),
-        ({"path": "sklearn.svm.LinearSVC"}, None, TrainingError, "no probabilities"),
+        ({"path": "sklearn.svm.LinearSVC"}, None, DeclarationError, "has no predict_proba, so it gives no scores"),
     ],
     ids=["text", "missing values", "no probabilities"],
 )  # fmt: skip
