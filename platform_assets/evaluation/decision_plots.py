@@ -144,9 +144,10 @@ def _folds(axes: Axes, payload: Mapping[str, Any], folds: Mapping[str, Any]) -> 
         axes.plot(places, [values[n] for n in places], "o-", color=color, markersize=7)
         if told["mean"] is None:
             continue
+        above = max(values[n] for n in places[:2])  # the text reaches the second point
         spread = f" ± {told['deviation']:.3f}" if told["deviation"] is not None else ""
         axes.annotate(
-            f"{name}: {told['mean']:.3f}{spread}", (0, values[places[0]]), xytext=(0, 10), color=color,
+            f"{name}: {told['mean']:.3f}{spread}", (0, above), xytext=(0, 10), color=color,
             textcoords="offset points", fontweight="bold", fontsize=11,
         )  # fmt: skip
     axes.set_xticks(range(len(names)), [f"{name}\nthis model" if n == len(names) - 1 else name

@@ -109,10 +109,15 @@ def titled(axes: Axes, title: str, under: str) -> None:
     axes.text(0, 1.03, under, transform=axes.transAxes, color=QUIET, fontsize=11)
 
 
-def _rows_told(payload: Mapping[str, Any]) -> str:
+def _rows_told(payload: Mapping[str, Any], metric: str) -> str:
+    """The interval of a metric where there is one, and the rows behind it."""
     days = payload["test_days"]
     span = f"{days[0]} to {days[-1]}, " if days else ""
-    return f"{span}{payload['test_rows']:,} test rows, {payload['test_positives']:,} positive"
+    told = f"{span}{payload['test_rows']:,} test rows, {payload['test_positives']:,} positive"
+    if interval := interval_told(payload, metric):
+        share = payload["closer_look"].get("interval_of", {}).get("confidence", 0.95)
+        told = f"{interval} ({share:.0%} interval); {told}"
+    return told
 
 
 def _precision_recall(axes: Axes, payload: Mapping[str, Any], labels: np.ndarray, scores: np.ndarray) -> None:
@@ -129,8 +134,8 @@ def _precision_recall(axes: Axes, payload: Mapping[str, Any], labels: np.ndarray
              ylabel="Precision: share of alarms that are right")  # fmt: skip
     percent(axes)
     value = payload["metrics"].get("average_precision")
-    told = _told(value, "average precision", payload, "average_precision")
-    titled(axes, f"Precision and recall{told}", _rows_told(payload))
+    under = _rows_told(payload, "average_precision")
+    titled(axes, "Precision and recall" + _told(value, "average precision"), under)
 
 
 def _roc(axes: Axes, payload: Mapping[str, Any], labels: np.ndarray, scores: np.ndarray) -> None:
@@ -143,8 +148,8 @@ def _roc(axes: Axes, payload: Mapping[str, Any], labels: np.ndarray, scores: np.
     axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="False alarms: share of negatives flagged",
              ylabel="Share of positives found")  # fmt: skip
     percent(axes)
-    told = _told(payload["metrics"].get("roc_auc"), "area", payload, "roc_auc")
-    titled(axes, f"ROC curve{told}", _rows_told(payload))
+    under = _rows_told(payload, "roc_auc")
+    titled(axes, "ROC curve" + _told(payload["metrics"].get("roc_auc"), "area"), under)
 
 
 def _calibration(axes: Axes, bins: Sequence[Mapping[str, float]]) -> None:
@@ -229,10 +234,8 @@ def _per_day(axes: Axes, mean: float, days: Sequence[Mapping[str, Any]], k: int)
     )
 
 
-def _told(value: float | None, name: str, payload: Mapping[str, Any], key: str) -> str:
-    """`: area 0.900 (0.879 to 0.919)`, with the interval where there is one."""
-    interval = interval_told(payload, key)
-    return "" if value is None else f": {name} {value:.3f}" + (f" ({interval})" if interval else "")
+def _told(value: float | None, name: str) -> str:
+    return "" if value is None else f": {name} {value:.3f}"
 
 
 def percent(axes: Axes) -> None:
