@@ -11,6 +11,7 @@ from platform_assets.automation.source_observation import observe_source
 from platform_assets.declaration.product import Product
 from platform_assets.declaration.repository import Repository
 from platform_assets.errors import PlatformError
+from platform_assets.raw.contract_change import ContractChange, contract_change
 from platform_assets.stores import Stores
 
 AFTER_TRAINING = (
@@ -43,6 +44,7 @@ class Forecast:
     rebuilds: tuple[Rebuild, ...]
     blocked: Mapping[str, str]
     live: tuple[str, ...]
+    contract: ContractChange | None = None
 
 
 def forecast(
@@ -59,7 +61,13 @@ def forecast(
     blocked = {
         f"{'/'.join(item.asset)} {day}".strip(): why for item in upstream for day, why in item.blocked.items()
     }
-    rebuilds = [Rebuild(("raw", source.name), tuple(sorted(raw)), "new or changed days")] if raw else []
+    change = contract_change(stores, source, repository.contract_path(source))
+    if change is not None:
+        judged = {f"raw day {day}: " for day in change.days}
+        blocked = {what: why for what, why in blocked.items() if not any(why.startswith(d) for d in judged)}
+        blocked |= _fails(stores, repository, product, change)
+    reason = next((item.reason for item in upstream if item.asset == ("raw", source.name)), "")
+    rebuilds = [Rebuild(("raw", source.name), tuple(sorted(raw)), reason)] if raw else []
     touched: dict[str, set[str]] = {}
     for name in product.feature_views:
         touched[name] = days.get(("features", name), set()) | _reached(stores, repository, name, raw)
@@ -73,7 +81,25 @@ def forecast(
             rebuilds.append(Rebuild(("features", f"online_{name}"), (), "view or newest days changed"))
     rebuilds += _of_product(stores, repository, product, raw, touched, blocked)
     changed = [name for name, found in touched.items() if found]
-    return Forecast(tuple(rebuilds), blocked, tuple(_live(stores, repository, changed)))
+    return Forecast(tuple(rebuilds), blocked, tuple(_live(stores, repository, changed)), change)
+
+
+def _fails(
+    stores: Stores, repository: Repository, product: Product, change: ContractChange
+) -> dict[str, str]:
+    """Feature days that a raw day reaches which passed its contract and would not pass the declared one."""
+    from platform_assets.features.reach import raw_days
+
+    source = repository.source(product.source)
+    known = stores.lake.table(vocabulary.raw_table(source.name)).partitions()
+    found: dict[str, str] = {}
+    for view in repository.views_of(product):
+        for day in known if change.fails else ():
+            reached = sorted(raw_days([day], view, start=source.start) & change.fails.keys())
+            if reached:
+                told = f"raw day {reached[0]} would fail the changed contract: {change.fails[reached[0]]}"
+                found[f"features/{view.name} {day}"] = told
+    return found
 
 
 def _reached(stores: Stores, repository: Repository, name: str, raw: set[str]) -> set[str]:

@@ -58,6 +58,7 @@ def observe_source(
     code = raw_code_version(source)
 
     stale: dict[str, str] = {}
+    rows_changed = False
     for day, token in tokens.items():
         manifest = current.get(day)
         built = manifest is not None and manifest.is_made_from(code, {"source": {day: token}})
@@ -65,8 +66,10 @@ def observe_source(
             evidence = stores.evidence.latest("contract", name, day)
             if evidence is not None and evidence.holds_for({"raw": manifest.digest, "contract": contract}):
                 continue
+        rows_changed |= not built
         stale[day] = f"{token}:{manifest.sequence if manifest else 0}:{code}:{contract}"
-    work = [Work("raw", ("raw", source.name), stale, reason="new or changed days" if stale else "")]
+    reason = "new or changed days" if rows_changed else "days to be judged by the declared contract"
+    work = [Work("raw", ("raw", source.name), stale, reason=reason if stale else "")]
 
     newest = max(current, default=None)
     known = sorted({*current, *(day for day in tokens if newest is None or day <= newest)})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 from typing import Any
 
@@ -11,6 +12,7 @@ from platform_assets.automation.past_runs import Pace
 from platform_assets.automation.plan import unbroken
 from platform_assets.command_line.declaration_check import check_declaration
 from platform_assets.environments import environment
+from platform_assets.raw.contract_change import ContractChange
 from platform_assets.stores import Stores
 
 
@@ -64,6 +66,8 @@ def _print(
         others = shared.get(item.asset[-1], []) if item.asset[0] == "features" else []
         if others:
             print(f"      shared with {', '.join(others)}")
+    if found.contract is not None:
+        print(f"  CONTRACT {_contract_told(found.contract)}")
     for line in found.live:
         print(f"  LIVE {line}")
     for what, why in list(found.blocked.items())[:5]:
@@ -94,7 +98,21 @@ def _plain(
         ],
         "live": list(found.live),
         "blocked": dict(found.blocked),
+        "contract": None if found.contract is None else dataclasses.asdict(found.contract),
     }
+
+
+def _contract_told(change: ContractChange) -> str:
+    """What the changed contract would do to days that are stored."""
+    told = f"changed; judged by it, {len(change.fails)} of {len(change.days)} stored days no longer pass"
+    if change.fails:
+        spans = ", ".join(a if a == b else f"{a} .. {b}" for a, b in unbroken(sorted(change.fails))[:3])
+        first = min(change.fails)
+        told += (
+            f" ({spans}; first: {change.fails[first]}); what they reach is not built on then. "
+            f"`platform-assets contract judge` lists them"
+        )
+    return told + (f"; {len(change.heals)} that did not pass do" if change.heals else "")
 
 
 def _seconds(item: Rebuild, pace: dict[tuple[str, ...], Pace]) -> float | None:
