@@ -81,6 +81,8 @@ DAYS = {
 }  # fmt: skip
 
 BETWEEN = "column_values_to_be_between"
+ABOVE_ONE = {"type": "comparison", "column": {"name": "number"}, "operator": ">", "parameter": 1}
+"""A condition as Great Expectations writes it; its text with `condition_parser` is deprecated, and still taken."""
 EXPECTATIONS = [
     *[expect("column_values_to_not_be_null", column=c, mostly=m) for c in TYPES for m in (1.0, 0.5)],
     expect("column_values_to_be_null", column="text"),
@@ -95,6 +97,8 @@ EXPECTATIONS = [
     expect(BETWEEN, column="text", min_value=0, max_value=1),
     expect(BETWEEN, column="number", min_value=3, max_value=0),
     expect(BETWEEN, column="number", min_value=0, max_value=3, row_condition="number > 1", condition_parser="pandas"),
+    expect(BETWEEN, column="number", min_value=0, max_value=3, row_condition=ABOVE_ONE),
+    expect(BETWEEN, column="number", min_value=3, max_value=9, row_condition=ABOVE_ONE, mostly=0.9),
     expect("column_values_to_be_in_set", column="text", value_set=["a", "b", "aa"]),
     expect("column_values_to_be_in_set", column="flag", value_set=[True]),
     expect("column_values_to_be_in_set", column="gap", value_set=[1, 2], mostly=0.6),
