@@ -17,9 +17,9 @@ def add_parser(commands: Any) -> None:
     """Add the subcommand."""
     parser = commands.add_parser("approve", help="approve a version that waits for it")
     add_product(parser)
-    parser.add_argument("--version", required=True)
+    parser.add_argument("--version", required=True, help="a version that was refused for want of it")
     parser.add_argument("--by", required=True, help="your e-mail address, one of the gate's approvers")
-    parser.add_argument("--reason", required=True)
+    parser.add_argument("--reason", required=True, help="why, so that others can judge; kept in the ledger")
     parser.add_argument(
         "--expires", default="", help=f"YYYY-MM-DD, the last day it holds; default: {DAYS} days from now"
     )

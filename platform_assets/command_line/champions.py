@@ -19,12 +19,12 @@ def add_parser(commands: Any) -> None:
     parser = commands.add_parser("champion", help="champion now, or at a moment (ISO 8601, UTC)")
     add_product(parser)
     parser.add_argument("--json", action="store_true", help="for a program; null when there was none")
-    parser.add_argument("--at", default=None, help="2026-01-31T14:05:00Z")
+    parser.add_argument("--at", default=None, help="a moment such as 2026-01-31T14:05:00Z; default: now")
     parser.set_defaults(function=show)
     back = commands.add_parser("reinstate", help="put the alias back after it was moved by hand")
     add_product(back)
     back.add_argument("--by", required=True, help="your e-mail address")
-    back.add_argument("--reason", required=True)
+    back.add_argument("--reason", required=True, help="why, so that others can judge; kept in the ledger")
     back.set_defaults(function=put_back)
 
 

@@ -15,8 +15,8 @@ from platform_assets.stores import Stores
 def add_parser(commands: Any) -> None:
     """Add the subcommand."""
     parser = commands.add_parser("compare", help="two registered versions on rows neither was trained on")
-    parser.add_argument("first")
-    parser.add_argument("second")
+    parser.add_argument("first", help="number of a registered version")
+    parser.add_argument("second", help="number of another one")
     add_product(parser)
     parser.add_argument("--json", action="store_true", help="for a program")
     parser.set_defaults(function=show)

@@ -24,7 +24,7 @@ def add_parser(commands: Any) -> None:
     proposed = actions.add_parser("propose", help="print a suite that the stored days hold; writes nothing")
     judged = actions.add_parser("judge", help="which stored days a suite would fail; changes nothing")
     for action in (proposed, judged):
-        action.add_argument("source")
+        action.add_argument("source", help="name of a source")
         action.add_argument(
             "--product",
             default=None,

@@ -17,7 +17,12 @@ def add_parser(commands: Any) -> None:
     from platform_assets.lineage.garbage import KEEP_DAYS
 
     parser = commands.add_parser("collect-garbage", help="what old versions take; --delete removes them")
-    parser.add_argument("--keep-days", type=int, default=KEEP_DAYS, help=f"default {KEEP_DAYS}")
+    parser.add_argument(
+        "--keep-days",
+        type=int,
+        default=KEEP_DAYS,
+        help=f"versions younger than this stay; default {KEEP_DAYS}",
+    )
     parser.add_argument("--delete", action="store_true", help="remove; without it nothing is touched")
     parser.add_argument("--by", help="your e-mail address; needed with --delete")
     parser.add_argument("--json", action="store_true", help="for a program")

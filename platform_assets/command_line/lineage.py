@@ -18,7 +18,7 @@ from platform_assets.stores import Stores
 def add_parser(commands: Any) -> None:
     """Add the subcommands."""
     why = commands.add_parser("why", help="why a version is or is not champion")
-    why.add_argument("version")
+    why.add_argument("version", help="number of a version")
     why.set_defaults(function=explain_version)
     for name, function, text in (
         ("used-by", show_uses, "everything that was ever made from a raw day"),

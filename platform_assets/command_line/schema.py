@@ -16,7 +16,9 @@ def add_parser(commands: Any) -> None:
     parser = commands.add_parser(
         "schema", help="JSON schema of defs.yaml or feature_repo/*.yaml, for editors"
     )
-    parser.add_argument("name", nargs="?", choices=NAMES, default=None, help="default: both, or product")
+    parser.add_argument(
+        "name", nargs="?", choices=NAMES, default=None, help="default: product; with --write all of them"
+    )
     parser.add_argument(
         "--write", metavar="FOLDER", default=None, help="write files there instead of printing"
     )

@@ -26,7 +26,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--version", help="the version whose gate failed")
     parser.add_argument("--by", default="", help="your e-mail address")
     parser.add_argument("--owner", default="", help="the source's owner you answer for; default: yourself")
-    parser.add_argument("--reason", required=True)
+    parser.add_argument("--reason", required=True, help="why, so that others can judge; kept in the ledger")
     parser.add_argument("--expires", required=True, help="YYYY-MM-DD, the last day it holds")
     parser.set_defaults(function=waive)
 
