@@ -28,6 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         schema,
         verification,
         waivers,
+        withdrawals,
     )
 
     parser = argparse.ArgumentParser(prog="platform-assets", description=__doc__)
@@ -39,6 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         reproduction,
         waivers,
         approvals,
+        withdrawals,
         champions,
         contract,
         comparison,

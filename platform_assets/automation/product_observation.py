@@ -9,6 +9,7 @@ from platform_assets.declaration.product import Product
 from platform_assets.declaration.repository import Repository
 from platform_assets.errors import PlatformError
 from platform_assets.evidence.evidence import Evidence, Verdict
+from platform_assets.evidence.standing import ANSWERS
 from platform_assets.lake.manifest import Manifest
 from platform_assets.stores import Stores
 
@@ -185,13 +186,13 @@ def _observe_promotion(stores: Stores, repository: Repository, product: Product)
 
 
 def _answers(stores: Stores, product: Product) -> list[int]:
-    """Ledger entries in which people answered for the product or its raw days."""
+    """Ledger entries in which people answered for the product or its raw days, or took that back."""
     from platform_assets.registry.timeline import concerns
 
     return [
         entry.sequence
         for entry in stores.ledger.entries()
-        if entry.kind in ("waiver", "approval") and concerns(entry, product.name, product.source)
+        if entry.kind in ANSWERS and concerns(entry, product.name, product.source)
     ]
 
 

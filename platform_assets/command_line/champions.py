@@ -29,19 +29,29 @@ def add_parser(commands: Any) -> None:
 
 
 def show(arguments: argparse.Namespace) -> int:
-    """Print the champion; 1 when there was none."""
+    """Print the champion, and what it was promoted on and was withdrawn since; 1 when there was none."""
     from platform_assets.registry.champion import champion_at
     from platform_assets.registry.timeline import seconds
+    from platform_assets.registry.withdrawn_answers import told_since, withdrawn_behind
 
     product, _, _ = find_product(arguments.product)
     ledger = Stores.at(environment().home).ledger
     at = _moment(arguments.at, ledger.now())
     found = champion_at(ledger, product.name, at)
     moment = seconds(at.isoformat())
+    entries = ledger.entries()
+    behind = withdrawn_behind(entries)
+    since = [
+        told
+        for entry in entries
+        if found and entry.kind == "confirm" and entry.body["decision"] == found.decision_id
+        for told in told_since(behind.get(entry.sequence, ()))
+    ]
     if arguments.json:
-        print(json.dumps(dataclasses.asdict(found) if found else None, indent=1))
+        told_of = {**dataclasses.asdict(found), "withdrawn_since": since} if found else None
+        print(json.dumps(told_of, indent=1))
     else:
-        print(f"{product.name} at {moment}: {found or 'no champion'}")
+        print("\n  ".join([f"{product.name} at {moment}: {found or 'no champion'}", *since]))
     return 0 if found else 1
 
 

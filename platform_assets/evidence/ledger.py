@@ -7,7 +7,7 @@ write to the folder can rewrite all of it: keep the head that `platform-assets v
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -48,11 +48,22 @@ class Ledger:
 
     folder: Path
 
-    def append(self, kind: str, product: str, actor: str, body: Mapping[str, Any]) -> Entry:
-        """Add an entry at the end; writers at once are put in one order."""
+    def append(
+        self,
+        kind: str,
+        product: str,
+        actor: str,
+        body: Mapping[str, Any],
+        *,
+        check: Callable[[Sequence[Entry]], object] | None = None,
+    ) -> Entry:
+        """Add an entry at the end; writers at once are put in one order.
+
+        `check` is given all entries before it and raises when it must not be added; no other entry
+        comes between the look and this one.
+        """
         while True:
-            entries = numbered(self.folder)
-            last = self._read(entries[-1]) if entries else None
+            last = self._last(check)
             entry = Entry(
                 sequence=(last.sequence if last else 0) + 1,
                 kind=kind,
@@ -66,6 +77,14 @@ class Ledger:
             if create_once(self.folder / f"{entry.sequence:06d}.json", content):
                 self._note_head(entry)
                 return entry
+
+    def _last(self, check: Callable[[Sequence[Entry]], object] | None) -> Entry | None:
+        if check is not None:
+            chain = self.verified()
+            check(chain)
+            return chain[-1] if chain else None
+        entries = numbered(self.folder)
+        return self._read(entries[-1]) if entries else None
 
     def now(self) -> str:
         """The present moment, and never before the newest entry: a clock may have been set back."""

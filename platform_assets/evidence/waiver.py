@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 
 from platform_assets.declaration.owner import check_person
 from platform_assets.errors import Blocked
 from platform_assets.evidence.evidence import Evidence
 from platform_assets.evidence.ledger import Entry, Ledger
+from platform_assets.evidence.standing import WAIVER, standing, today
 
-KIND = "waiver"
 # longer than a quarter is a change of the contract or the gate, which has its own way
 LONGEST = timedelta(days=92)
 
@@ -29,7 +29,7 @@ def record_waiver(
     person = checked_person(by.strip() or owner, "a waiver")
     until = checked_end(expires, "a waiver")
     return ledger.append(
-        KIND,
+        WAIVER,
         evidence.subject,
         owner,
         {
@@ -79,29 +79,11 @@ def checked_end(expires: str | date, what: str) -> date:
 def waiver_for(ledger: Ledger, evidence: Evidence, *, owners: Collection[str] | None = None) -> Entry | None:
     """The newest waiver that covers this evidence today; with `owners`, only one given by one of them.
 
-    Raises LakeError when the ledger was tampered with.
+    One that was withdrawn covers nothing. Raises LakeError when the ledger was tampered with.
     """
-    now = today(ledger)
-    for entry in reversed(ledger.entries(kind=KIND)):
-        body = entry.body
-        if body.get("evidence") != evidence.id or not entry.actor.strip():
+    for entry in reversed(standing(ledger.entries(), WAIVER, today(ledger))):
+        if entry.body.get("evidence") != evidence.id or not entry.actor.strip():
             continue
-        if owners is not None and entry.actor not in owners:
-            continue
-        if holds_on(entry, now):
+        if owners is None or entry.actor in owners:
             return entry
     return None
-
-
-def holds_on(entry: Entry, day: date) -> bool:
-    """Whether a waiver or an approval has not ended; one without a readable end never held."""
-    try:
-        return date.fromisoformat(str(entry.body.get("expires"))) >= day
-    except ValueError:
-        return False
-
-
-def today(ledger: Ledger | None = None) -> date:
-    """The present day in UTC; with a ledger not before its newest entry, whatever the clock says."""
-    now = datetime.now(UTC).date()
-    return max(now, date.fromisoformat(ledger.now()[:10])) if ledger is not None else now

@@ -9,6 +9,7 @@ from typing import Any
 
 from platform_assets.errors import LakeError, PlatformError
 from platform_assets.evidence.ledger import Entry
+from platform_assets.evidence.standing import GIVEN, WITHDRAWAL
 from platform_assets.lake.digest import document_digest
 from platform_assets.lake.lake import Table
 from platform_assets.lake.manifest import Manifest
@@ -42,6 +43,7 @@ def verify(stores: Stores, *, expected_head: tuple[int, str] | None = None) -> V
     found = Verification()
     entries = _ledger(stores, found, expected_head)
     _evidence(stores, found, entries)
+    found.broken += list(_withdrawals(stores, entries))
     registered: dict[tuple[str, str], Manifest] = {}
     for table in stores.lake.tables():
         for partition in sorted(p.name for p in (table.folder / "manifests").iterdir() if p.is_dir()):
@@ -108,6 +110,33 @@ def _evidence(stores: Stores, found: Verification, entries: list[Entry]) -> None
                     f"stands on evidence {gate['evidence_id']}, which {stores.evidence.root} does not hold "
                     f"any more; restore it from a copy"
                 )
+
+
+def _withdrawals(stores: Stores, entries: list[Entry]) -> Iterator[str]:
+    """Each names one earlier waiver or approval by number and hash; no promotion stands on what was gone."""
+    given: dict[object, Entry] = {}
+    gone: set[object] = set()
+    for entry in entries:
+        where = f"{stores.ledger.folder}: ledger entry {entry.sequence}"
+        if entry.kind in GIVEN:
+            given[entry.sequence] = entry
+        elif entry.kind == WITHDRAWAL:
+            number = entry.body.get("entry")
+            if number not in given or given[number].hash != entry.body.get("hash") or number in gone:
+                yield (
+                    f"{where} withdraws entry {number} ({entry.body.get('hash')}), which is no standing "
+                    f"waiver or approval; this library did not write it"
+                )
+            gone.add(number)
+        elif entry.kind == "intent":
+            answers = {n for gate in entry.body.get("gates", ()) for n in gate.get("answers", ())}
+            for number in sorted(answers):
+                if number in gone or number not in given:
+                    why = "was withdrawn before" if number in gone else "is no waiver or approval before it"
+                    yield (
+                        f"{where} promotes {entry.product} version {entry.body.get('to')} by entry {number}, "
+                        f"which {why}; decide again on another version"
+                    )
 
 
 def _partition(table: Table, partition: str, found: Verification) -> Iterator[str]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -172,11 +172,13 @@ def move(
     model: Mapping[str, Any],
     actor: str,
     about: Mapping[str, Any],
+    check: Callable[[Sequence[Entry]], object] | None = None,
 ) -> Entry:
     """Move the alias from `holder` to version `to`; the confirmation. The caller holds the lease.
 
     `model` names model_digest, artifact_digest and artifact_path of `to`; `about` is what the
-    decision stands on. Raises PromotionRefused when a hand moved the alias meanwhile.
+    decision stands on. `check` is given the ledger up to the intent and raises when it does not stand
+    any more; then nothing was moved. Raises PromotionRefused when a hand moved the alias meanwhile.
     """
     body = {
         "decision": uuid.uuid4().hex,
@@ -184,7 +186,7 @@ def move(
         "to": to,
         **{name: model.get(name) for name in ("model_digest", "artifact_digest", "artifact_path")},
     }
-    intent = stores.ledger.append(kind, alias.product, actor, {**body, **about})
+    intent = stores.ledger.append(kind, alias.product, actor, {**body, **about}, check=check)
     if alias.holder() != holder:
         _close(stores.ledger, "abandon", intent, actor, "the alias was moved by hand meanwhile")
         raise PromotionRefused(

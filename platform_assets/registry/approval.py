@@ -10,42 +10,45 @@ from platform_assets.declaration.product import Product
 from platform_assets.errors import Blocked, UnknownName
 from platform_assets.evidence.evidence import Verdict
 from platform_assets.evidence.ledger import Entry, Ledger
-from platform_assets.evidence.waiver import checked_end, checked_person, checked_reason, holds_on, today
+from platform_assets.evidence.standing import APPROVAL, giver, standing, today, withdrawn_of
+from platform_assets.evidence.waiver import checked_end, checked_person, checked_reason
 from platform_assets.lake.digest import document_digest
 from platform_assets.registry.gates import Candidate, GateDecision
 
-KIND = "approval"
-
 
 def evidence_to_approve(candidate: Candidate, others: Sequence[GateDecision]) -> str:
-    """One digest over the model and what every other gate said on which evidence."""
-    said = [[d.key, str(d.verdict), d.evidence_id, d.waived_by] for d in others]
+    """One digest over the model and what every other gate said on which evidence, by whose word."""
+    said = [[d.key, str(d.verdict), d.evidence_id, d.waived_by, *d.answers] for d in others]
     return document_digest([candidate.model_digest, said])[:16]
 
 
 def decide_approval(
     gate: Approval, candidate: Candidate, others: Sequence[GateDecision], product: str, ledger: Ledger
 ) -> GateDecision:
-    """FAILED until enough of the approvers said yes to this very evidence and no approval has ended.
+    """FAILED until enough of the approvers said yes to this very evidence and none of it has ended.
 
-    Who waived one of the gates does not approve the same version: two people look.
+    An approval that was withdrawn is none. Who waived one of the gates does not approve the same
+    version: two people look.
     """
-    evidence, now = evidence_to_approve(candidate, others), today(ledger)
+    evidence = evidence_to_approve(candidate, others)
     waived_by = {d.waived_by for d in others}
     named = {
         entry.actor: entry
-        for entry in ledger.entries(product, KIND)
-        if entry.actor in gate.approvers
+        for entry in standing(ledger.entries(), APPROVAL, today(ledger))
+        if entry.product == product
+        and entry.actor in gate.approvers
         and entry.actor not in waived_by
         and entry.body.get("version") == candidate.version
         and entry.body.get("evidence") == evidence
-        and holds_on(entry, now)
     }
     if len(named) >= gate.count:
         reason = "approved by " + ", ".join(
             f"{who} until {entry.body['expires']} ({entry.body['reason']})" for who, entry in named.items()
         )
-        return GateDecision(gate.key, Verdict.PASSED, reason, len(named), gate.count, evidence)
+        answers = tuple(sorted(entry.sequence for entry in named.values()))
+        return GateDecision(
+            gate.key, Verdict.PASSED, reason, len(named), gate.count, evidence, answers=answers
+        )
     reason = (
         f"{len(named)} of {gate.count} approvals on this evidence, of {', '.join(gate.approvers)}; "
         f"platform-assets approve --product {product} --version {candidate.version}"
@@ -59,8 +62,9 @@ def record_approval(
     """Record a yes to a version, bound to the evidence of the last decision on it.
 
     Raises Blocked when the product asks for no approval, when `by` is no approver or waived one of
-    the version's gates, when the version was never decided or already promoted, or while another
-    gate than this one does not hold: there is nothing to approve yet.
+    the version's gates, when the version was never decided or already promoted, while another gate
+    than this one does not hold (there is nothing to approve yet), and when a waiver that one of them
+    stood on was withdrawn since.
     """
     gate = next((gate for gate in product.gates if isinstance(gate, Approval)), None)
     if gate is None:
@@ -83,10 +87,16 @@ def record_approval(
             f"version {version} of {product.name}: {', '.join(red)} did not pass in decision "
             f"{decided[-1].sequence}; there is nothing to approve until they do"
         )
+    answers = {sequence for g in gates if g["key"] != gate.key for sequence in g.get("answers", ())}
+    for answer, withdrawal in withdrawn_of(ledger.entries(), answers):
+        raise Blocked(
+            f"version {version} of {product.name}: decision {decided[-1].sequence} stands on {answer.kind} "
+            f"{answer.sequence}, which {giver(withdrawal)} withdrew; materialize promotion first"
+        )
     if person in waived.values():
         raise Blocked(f"{person} waived a gate of version {version}; somebody else has to approve it")
     return ledger.append(
-        KIND,
+        APPROVAL,
         product.name,
         person,
         {

@@ -18,6 +18,7 @@ from platform_assets.declaration.gate import (
     Parity,
 )
 from platform_assets.evidence.evidence import Evidence, Verdict, worst
+from platform_assets.evidence.ledger import Entry
 from platform_assets.lake.digest import digest_of_digests, document_digest
 from platform_assets.parity.view_verdicts import evidence_names, judged
 
@@ -81,9 +82,9 @@ class Comparison:
 class Findings:
     """All that the gates look at: histories of evidence, oldest first, and what is current now.
 
-    `contract` and `waived` are by raw day; `online` maps each online view of the product to the
-    digest its store was last filled with, None when it never was; `view_parity` to the history of that
-    view's own parity, and `view_versions` to what it must be bound to now.
+    `contract` and `waived`, the waiver of a day, are by raw day; `online` maps each online view of the
+    product to the digest its store was last filled with, None when it never was; `view_parity` to the
+    history of that view's own parity, and `view_versions` to what it must be bound to now.
     """
 
     evaluation: Sequence[Evidence] = ()
@@ -91,7 +92,7 @@ class Findings:
     leakage: Sequence[Evidence] = ()
     parity: Sequence[Evidence] = ()
     contract: Mapping[str, Sequence[Evidence]] = field(default_factory=dict)
-    waived: Mapping[str, str] = field(default_factory=dict)
+    waived: Mapping[str, Entry] = field(default_factory=dict)
     contract_version: str = ""
     online: Mapping[str, str | None] = field(default_factory=dict)
     view_parity: Mapping[str, Sequence[Evidence]] = field(default_factory=dict)
@@ -101,7 +102,10 @@ class Findings:
 
 @dataclass(frozen=True)
 class GateDecision:
-    """What one gate says of a candidate, and on which evidence."""
+    """What one gate says of a candidate, on which evidence, and by whose word.
+
+    `answers` are the sequences of the ledger entries, waivers and approvals, that it holds by.
+    """
 
     key: str
     verdict: Verdict
@@ -111,6 +115,7 @@ class GateDecision:
     evidence_id: str = ""
     waived_by: str = ""
     waiver: str = ""
+    answers: tuple[int, ...] = ()
 
     @property
     def holds(self) -> bool:
@@ -187,6 +192,7 @@ def _contract(gate: ContractHolds, candidate: Candidate, findings: Findings) -> 
     verdicts: dict[str, Verdict] = {}
     told: dict[str, str] = {}
     ids: dict[str, str] = {}
+    answers: list[int] = []
     for day, digest in sorted(candidate.raw.items()):
         versions = {"raw": digest, "contract": candidate.contract_version}
         found = bound(findings.contract.get(day, ()), versions)
@@ -196,8 +202,9 @@ def _contract(gate: ContractHolds, candidate: Candidate, findings: Findings) -> 
         ids[day] = found.id
         if found.verdict is Verdict.PASSED:
             verdicts[day] = Verdict.PASSED
-        elif findings.waived.get(day) == found.id:
+        elif (waiver := findings.waived.get(day)) is not None and waiver.body["evidence"] == found.id:
             verdicts[day], ids[day] = Verdict.PASSED, f"{found.id} waived"
+            answers.append(waiver.sequence)
         else:
             verdicts[day], told[day] = found.verdict, found.reason
     verdict = worst(list(verdicts.values()))
@@ -209,7 +216,7 @@ def _contract(gate: ContractHolds, candidate: Candidate, findings: Findings) -> 
             "; ..." if len(told) > 3 else ""
         )
     return GateDecision(gate.key, verdict, reason, len(verdicts) - len(told), len(verdicts),
-                        digest_of_digests(ids)[:16])  # fmt: skip
+                        digest_of_digests(ids)[:16], answers=tuple(sorted(answers)))  # fmt: skip
 
 
 def _feature_equality(gate: FeatureEquality, candidate: Candidate, findings: Findings) -> GateDecision:

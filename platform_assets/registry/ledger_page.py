@@ -20,7 +20,7 @@ td { vertical-align: top; border-bottom: 1px solid #eaeef2; padding: .4rem .6rem
 td.at, td.n, td.who { white-space: nowrap; font-variant-numeric: tabular-nums } td.n { color: #8c959f }
 .what { border-radius: 1em; padding: .1rem .6rem; background: #eaeef2; white-space: nowrap }
 .champion { background: #dafbe1 } .refused, .foreign, .abandon { background: #ffebe9 }
-.waiver, .approval, .reinstate { background: #fff8c5 }
+.waiver, .approval, .withdrawal, .reinstate { background: #fff8c5 }
 """
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -40,6 +41,12 @@ from platform_assets.registry.gates import (
 )
 from platform_assets.registry.model_versions import MODEL_TAG, RUN_TAG, candidate_version, lineage
 from platform_assets.registry.timeline import concerns
+from platform_assets.registry.withdrawn_answers import (
+    WithdrawnMeanwhile,
+    still_given,
+    told_since,
+    withdrawn_behind,
+)
 from platform_assets.stores import Stores
 from platform_assets.vocabulary import online_table, product_table, raw_table
 
@@ -82,8 +89,23 @@ def promote(
 
     An interrupted decision is closed first. Raises PromotionRefused when another promotion is being
     decided or the alias was moved by hand, Blocked without a registered version, LakeError when
-    the ledger was tampered with. A red or unknown gate is a decision, not an error.
+    the ledger was tampered with. A red or unknown gate is a decision, not an error. What a person
+    withdraws while it is decided does not count: then it is decided again.
     """
+    while True:
+        with contextlib.suppress(WithdrawnMeanwhile):
+            return _promote(stores, repository, product, suite_path, actor, run_id, version)
+
+
+def _promote(
+    stores: Stores,
+    repository: Repository,
+    product: Product,
+    suite_path: Path,
+    actor: str,
+    run_id: str,
+    version: str | None,
+) -> Decision:
     with lease(stores, product.name):
         alias = Alias(stores, product.name)
         reconcile(stores, alias, actor)
@@ -96,7 +118,9 @@ def promote(
         name = version or candidate_version(stores, product)
         recorded = lineage(stores, product, name)
         if holder is not None and holder.version == name and _same_artifact(confirmed, recorded):
-            return Decision("already_champion", product.name, name, name, "already champion", Verdict.PASSED)
+            since = withdrawn_behind(stores.ledger.entries()).get(confirmed.sequence, ()) if confirmed else ()
+            reason = "; ".join(["already champion", *told_since(since)])
+            return Decision("already_champion", product.name, name, name, reason, Verdict.PASSED)
         problems = _problems(stores, product, recorded)
         if problems:
             return _refused(stores, product, actor, recorded, holder, (), problems)
@@ -112,7 +136,10 @@ def promote(
             "gates": [asdict(gate) for gate in gates],
             "run_id": run_id,
         }
-        done = move(stores, alias, "intent", holder=holder, to=name, model=recorded, actor=actor, about=about)
+        done = move(
+            stores, alias, "intent", holder=holder, to=name, model=recorded, actor=actor,
+            about=about, check=still_given({answer for gate in gates for answer in gate.answers}),
+        )  # fmt: skip
         before = f"version {holder.version}" if holder else "no champion"
         waived = [g.key for g in gates if g.waived_by]
         held = f"all {len(gates)} gates passed" + (f", {', '.join(waived)} by waiver" if waived else "")
@@ -209,7 +236,7 @@ def _waived(stores: Stores, gate: Gate, decision: GateDecision, evidence: Eviden
     if entry is None:
         return decision
     told = f"waived by {entry.body['by']} until {entry.body['expires']}: {entry.body['reason']}"
-    return replace(decision, waived_by=str(entry.body["by"]), waiver=told)
+    return replace(decision, waived_by=str(entry.body["by"]), waiver=told, answers=(entry.sequence,))
 
 
 def _findings(
@@ -230,12 +257,12 @@ def _findings(
     raw = raw_table(source.name)
     contract = {day: stores.evidence.history("contract", raw, day) for day in candidate.raw}
     waived = {
-        day: evidence.id
+        day: waiver
         for day, found in contract.items()
         for evidence in [bound(found, {"raw": candidate.raw[day], "contract": candidate.contract_version})]
         if isinstance(evidence, Evidence)
         and evidence.verdict is not Verdict.PASSED
-        and waiver_for(stores.ledger, evidence, owners=source.owners) is not None
+        and (waiver := waiver_for(stores.ledger, evidence, owners=source.owners)) is not None
     }
     served = [view for view in repository.views_of(product) if view.online]
     online = {

@@ -94,7 +94,9 @@ def test_a_changed_day_rebuilds_its_reach_and_nothing_else(clinic: Clinic) -> No
     assert moved["features/clinic_load"] == days[4:12]
 
 
-def test_a_red_day_blocks_what_it_reaches_until_an_owner_waives_it(clinic: Clinic) -> None:
+def test_a_red_day_blocks_what_it_reaches_until_waived_and_once_the_waiver_is_withdrawn(
+    clinic: Clinic,
+) -> None:
     day = clinic.data / "2025-01-31"
     shutil.copytree(clinic.data / "2025-01-30", day)
     for path in day.glob("*.csv"):
@@ -138,3 +140,23 @@ def test_a_red_day_blocks_what_it_reaches_until_an_owner_waives_it(clinic: Clini
     healed = clinic.run()
     assert healed.returncode == 0, healed.stdout + healed.stderr
     assert "2025-01-31" in clinic.stores.lake.table("features/patient_history").current()
+
+    number = str(clinic.stores.ledger.entries(kind="waiver")[-1].sequence)
+    words = (
+        "withdraw",
+        number,
+        "--product",
+        "clinic_no_shows",
+        "--by",
+        "ben@clinics.example",
+        "--reason",
+        "typed",
+    )
+    stranger = clinic.command(*words)
+    assert stranger.returncode == 1
+    assert "may be withdrawn by ana@clinics.example, who gave it, or by team:clinics" in stranger.stderr
+    withdrawn = clinic.command(*words, "--owner", "team:clinics")
+    assert withdrawn.returncode == 0, withdrawn.stderr
+    blocked = clinic.run()
+    assert blocked.returncode == 1
+    assert "BLOCKED features/patient_history 2025-01-31" in blocked.stdout

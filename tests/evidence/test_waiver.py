@@ -10,7 +10,8 @@ import pytest
 from platform_assets.errors import Blocked
 from platform_assets.evidence.evidence import Evidence, Verdict
 from platform_assets.evidence.ledger import Ledger
-from platform_assets.evidence.waiver import LONGEST, record_waiver, today, waiver_for
+from platform_assets.evidence.standing import today
+from platform_assets.evidence.waiver import LONGEST, record_waiver, waiver_for
 
 ANA, BEN = "ana@payments.example", "ben@payments.example"
 

@@ -49,6 +49,8 @@ MODULES = {
         "tests/raw/test_trust.py",
         "tests/registry/test_waivers_and_approvals.py",
     ],
+    "evidence/standing": ["tests/evidence"],
+    "evidence/withdrawal": ["tests/evidence/test_withdrawal.py"],
     "automation/plan": ["tests/automation"],
     "monitoring/psi": ["tests/monitoring/test_psi.py"],
     "features/window_sql": [

@@ -11,6 +11,7 @@ from raw_sources import rows_of, with_column
 from platform_assets.errors import Blocked, LakeError
 from platform_assets.evidence.evidence import Evidence
 from platform_assets.evidence.waiver import record_waiver, waiver_for
+from platform_assets.evidence.withdrawal import record_withdrawal
 
 OWNER = "team:shop"
 ANA = "ana@payments.example"
@@ -79,6 +80,13 @@ def test_an_owners_waiver_covers_exactly_this_evidence(lake: RawLake) -> None:
     assert list(lake.untrusted(BAD_DAY)) == [BAD_DAY]
     lake.ask(BAD_DAY)
     assert list(lake.untrusted(BAD_DAY)) == [BAD_DAY]
+
+
+def test_a_withdrawn_waiver_leaves_the_day_untrusted_again(lake: RawLake) -> None:
+    entry = record_waiver(lake.stores.ledger, red(lake), OWNER, "refunds", TOMORROW, by=ANA)
+    assert lake.untrusted(BAD_DAY) == {}
+    record_withdrawal(lake.stores.ledger, entry.sequence, ANA, "they were no refunds")
+    assert "price_be_between" in lake.untrusted(BAD_DAY)[BAD_DAY]
 
 
 def test_a_waiver_does_not_cover_stale_evidence(lake: RawLake) -> None:

@@ -26,11 +26,11 @@ def processes():
 class KilledAt(Ledger):
     """A ledger whose process dies without a word before or after an entry of one kind."""
 
-    def append(self, kind, product, actor, body):
+    def append(self, kind, product, actor, body, *, check=None):
         when, fatal = os.environ["KILLED_AT"].split()
         if (when, fatal) == ("before", kind):
             os.kill(os.getpid(), signal.SIGKILL)
-        entry = super().append(kind, product, actor, body)
+        entry = super().append(kind, product, actor, body, check=check)
         if (when, fatal) == ("after", kind):
             os.kill(os.getpid(), signal.SIGKILL)
         return entry

@@ -1,6 +1,7 @@
 """Gates as pure decisions: over any evidence, a pass means all passed on the candidate's own versions."""
 
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -9,6 +10,7 @@ from registry_world import declared_product
 
 from platform_assets.declaration.gate import NoLeakage
 from platform_assets.evidence.evidence import Evidence, Verdict
+from platform_assets.evidence.ledger import Entry
 from platform_assets.lake.digest import document_digest
 from platform_assets.registry.gates import (
     Candidate,
@@ -241,12 +243,14 @@ def test_no_parity_of_every_view_no_promotion(found, verdict, told):
 def test_waiver_covers_the_evidence_it_names_and_no_other():
     red = evidence("2024-01-01", Verdict.FAILED)
     contract = {**green().contract, "2024-01-01": [red]}
-    waived = decision("contract", green(contract=contract, waived={"2024-01-01": red.id}))
+    waiver = Entry(7, "waiver", "raw/payments", "team:data", "2024-01-02", {"evidence": red.id}, "")
+    waived = decision("contract", green(contract=contract, waived={"2024-01-01": waiver}))
     assert waived.verdict is Verdict.PASSED
     assert "1 of them by waiver" in waived.reason
-    assert (
-        decision("contract", green(contract=contract, waived={"2024-01-01": "x"})).verdict is Verdict.FAILED
-    )
+    assert waived.answers == (7,)
+    other = replace(waiver, body={"evidence": "x"})
+    found = decision("contract", green(contract=contract, waived={"2024-01-01": other}))
+    assert (found.verdict, found.answers) == (Verdict.FAILED, ())
 
 
 def test_candidate_without_raw_days_has_no_contract():

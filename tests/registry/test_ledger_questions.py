@@ -151,7 +151,7 @@ def test_the_page_tells_everything_and_runs_nothing_of_it(challenged):
 
 
 def _soon():
-    from platform_assets.evidence.waiver import today
+    from platform_assets.evidence.standing import today
 
     return today()
 

@@ -16,6 +16,9 @@ import pytest
 
 from platform_assets.errors import Blocked, DeclarationError, TrainingError
 from platform_assets.evidence.evidence import Verdict
+from platform_assets.evidence.standing import today
+from platform_assets.evidence.waiver import record_waiver
+from platform_assets.evidence.withdrawal import record_withdrawal
 from platform_assets.features.equality import feature_equality
 from platform_assets.training.leakage import leakage_guard
 from platform_assets.training.training_set import (
@@ -142,6 +145,18 @@ def test_nothing_is_built_on_a_day_that_is_missing_stale_or_red(bank, break_it, 
     with pytest.raises(Blocked, match=told):
         bank.training_set()
     assert bank.stores.lake.table(product_table("card_fraud", "training_set")).partitions() == []
+
+
+def test_nothing_is_built_on_a_red_day_whose_waiver_was_withdrawn(bank) -> None:
+    table = bank.stores.lake.table(raw_table("card_transactions"))
+    _fail_contract(bank, "2018-04-16")
+    red = bank.stores.evidence.latest("contract", table.name, "2018-04-16")
+    owner = bank.repository.source("card_transactions").owners[0]
+    waiver = record_waiver(bank.stores.ledger, red, owner, "known", today(), by="ana@payments.example")
+    assert bank.training_set().rows > 0
+    record_withdrawal(bank.stores.ledger, waiver.sequence, "ana@payments.example", "it was wrong after all")
+    with pytest.raises(Blocked, match="1 raw days of source 'card_transactions' that reach its rows are not"):
+        bank.training_set()
 
 
 def test_a_view_of_another_version_is_stale(bank) -> None:
