@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from platform_assets import vocabulary
@@ -60,7 +62,14 @@ def print_summary(
     else:
         print(f"  seconds: all {seconds:.1f}")
     print(f"  reports: {stores.home.reports / product.name}")
-    print(f"  look at it:  make ui   (http://127.0.0.1:3000/asset-groups)\n{LINE}")
+    print(f"  look at it:  {_web_ui(stores)}   (http://127.0.0.1:3000/asset-groups)\n{LINE}")
+
+
+def _web_ui(stores: Stores) -> str:
+    """What starts the web UI: the checkout's Makefile, or `dg` in a squad's own project."""
+    if (Path(__file__).resolve().parents[2] / "Makefile").exists():
+        return "make ui"
+    return f"DAGSTER_HOME={shlex.quote(str(stores.home.dagster))} dg dev"
 
 
 def _newest(stores: Stores, product: Product, noun: str) -> Mapping[str, object] | None:
