@@ -17,7 +17,7 @@ def add_parser(commands: Any) -> None:
     add_product(parser)
     parser.add_argument("--by", required=True, help="your e-mail address")
     parser.add_argument("--owner", default="", help="the owner you answer for; default: yourself")
-    parser.add_argument("--reason", required=True)
+    parser.add_argument("--reason", required=True, help="why, so that others can judge; kept in the ledger")
     parser.set_defaults(function=withdraw)
 
 
