@@ -18,7 +18,7 @@ PYTHONS ?= python3.12 python3.13
 PRODUCT_ARGUMENT = $(if $(PRODUCT),--product "$(PRODUCT)")
 SOURCE_ARGUMENT  = $(if $(PLATFORM_SOURCE),--source "$(PLATFORM_SOURCE)")
 
-.PHONY: run test test-slow test-all test-pythons mutants ui lint format bench bench-100m lock clean install dagster-home
+.PHONY: run test test-slow test-all test-pythons smoke smoke-pythons mutants ui lint format bench bench-100m lock clean install dagster-home
 
 run: install
 	@$(BIN)/platform-assets run $(PRODUCT_ARGUMENT) $(SOURCE_ARGUMENT)
@@ -31,6 +31,14 @@ test-slow: install
 
 test-pythons:
 	@$(PYTHON) tests/packaging/other_pythons.py $(PYTHONS)
+
+# What another Python breaks first, in half a minute of CPU: loading, declarations, files, saved models.
+smoke: install
+	@$(BIN)/python -m pytest -n 2 --dist loadscope -m "not slow" tests/declaration tests/lake tests/evidence tests/graph \
+	  tests/packaging/test_public_surface.py tests/training/test_other_environment.py $(ARGS)
+
+smoke-pythons:
+	@$(PYTHON) tests/packaging/other_pythons.py --found-only --target smoke $(PYTHONS)
 
 ui: install
 	@$(BIN)/python -m platform_assets.command_line.dagster_home

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import sys
+import tomllib
 from pathlib import Path
 
 import other_pythons
 import pytest
+from commands import CHECKOUT
 
 SHIM = '#!/bin/sh\necho "pyenv: python3.99: command not found" >&2\nexit 127\n'
 
@@ -86,3 +89,12 @@ def test_one_that_fails_does_not_keep_the_next_from_its_turn(tmp_path: Path, mon
     assert "ran .venv-3.98" in told
     assert "ran .venv-3.99" in told
     assert "Python 3.98.1: make test FAILED\nPython 3.99.1: make test passed\n" in told
+
+
+def test_what_is_promised_is_what_is_tested() -> None:
+    """The classifiers are the oldest Python that installs, and those that `make test-pythons` runs."""
+    project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
+    promised = [name.rpartition(" ")[2] for name in project["classifiers"] if " Python :: 3." in name]
+    (named,) = re.findall(r"^PYTHONS \?= (.*)$", (CHECKOUT / "Makefile").read_text(), flags=re.MULTILINE)
+    tested = [project["requires-python"].removeprefix(">="), *named.replace("python", "").split()]
+    assert promised == tested
