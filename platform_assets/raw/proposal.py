@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -85,7 +86,7 @@ def _of_column(
             )
         )
     elif column.type in ("int64", "float64"):
-        low, high = _with_slack(least, greatest)
+        low, high = with_slack(least, greatest)
         text = f"{column.name} is from {low:g} to {high:g}; observed {least:g} to {greatest:g} on {seen}"
         name = f"{column.name}_in_range"
         found.append(
@@ -113,12 +114,19 @@ def _set_of(
     return values if len(values) <= SET_AT_MOST and len(values) * SET_ROWS_EACH <= present else []
 
 
-def _with_slack(least: float, greatest: float) -> tuple[float, float]:
-    """The range with room on both sides; what was never negative stays so."""
+def with_slack(least: float, greatest: float) -> tuple[float, float]:
+    """The range with room on both sides, its ends rounded outwards; what was never negative stays so."""
     room = (greatest - least) * SLACK or abs(greatest) * SLACK or 1
     low, high = least - room, greatest + room
     if isinstance(least, int):
         low, high = int(low // 1), -int(-high // 1)
+    else:
+        # a thousandth of the width: 926.2149999999999 would be read as meant
+        digits = 3 - math.floor(math.log10(high - low))
+        low, high = (
+            round(math.floor(low * 10**digits) / 10**digits, max(digits, 0)),
+            round(math.ceil(high * 10**digits) / 10**digits, max(digits, 0)),
+        )
     return (max(low, 0) if least >= 0 else low), high
 
 

@@ -12,7 +12,7 @@ from raw_sources import rows_of, with_column
 
 from platform_assets.errors import LakeError
 from platform_assets.raw.contract import judge_contract
-from platform_assets.raw.proposal import propose_contract
+from platform_assets.raw.proposal import propose_contract, with_slack
 
 
 def stored(folder: Path) -> tuple[RawLake, list[str]]:
@@ -71,3 +71,20 @@ def test_judging_names_the_days_and_records_nothing(tmp_path: Path) -> None:
     assert [str(evidence.verdict) for evidence in found.values()] == ["PASSED", "PASSED", "FAILED", "FAILED"]
     for day in days:
         assert lake.stores.evidence.history("contract", "raw/orders", day) == [before[day]]
+
+
+@pytest.mark.parametrize(
+    ("least", "greatest", "low", "high"),
+    [
+        (3.21, 619.69, 0, 928.0),
+        (-0.5, 0.25, -0.875, 0.625),
+        (1e-9, 3e-9, 0, 4.0e-9),
+        (12_345_678.5, 98_765_432.1, 0, 142_000_000.0),
+        (0.0, 0.0, 0, 1.0),
+        (5, 9, 3, 11),
+    ],
+)
+def test_a_proposed_range_ends_in_figures_that_people_write(
+    least: float, greatest: float, low: float, high: float
+) -> None:
+    assert with_slack(least, greatest) == (low, high)
