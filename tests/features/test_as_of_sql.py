@@ -135,6 +135,12 @@ def test_ties_are_found_though_hashes_are_sorted_in_parts(
     assert joined.column("f").to_pylist() == [newest(ROWS, *wanted) for wanted in WANTED]
 
 
+def test_of_rows_known_alike_the_last_file_wins(tmp_path: Path) -> None:
+    files = [feature_file(tmp_path / f"{n}.parquet", [(1, 0, 0, float(n))]) for n in range(3)]
+    joined = as_of_join(requests((1, 5)), [view(*files)], event_timestamp="ts")
+    assert joined.column("f").to_pylist() == [2.0]
+
+
 @pytest.mark.parametrize("late", [0, 2], ids=["all known at once", "some late"])
 def test_a_table_without_keys_is_one_for_all_rows(tmp_path: Path, late: int) -> None:
     rows = [(1, 0, 0, 10.0), (2, 3, 3 + late, 20.0), (3, 6, 6, 30.0)]

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from parcels import DAYS, Judge, Parcel, Service, by_parcel, on_time
 
 from platform_assets.hindsight.difference import difference
-from platform_assets.hindsight.known_then import known_then
+from platform_assets.hindsight.known_then import evaluated_as_of, known_then
 from platform_assets.hindsight.row_versions import row_versions
+from platform_assets.training.split import SplitDays
 from platform_assets.training.training_set import read_training_set
 from platform_assets.vocabulary import raw_table
 
@@ -67,11 +68,18 @@ WINDOW_OF_AN_OLDER_ROW = (
     + [Parcel(10 + n, at, 2, 5, n % 2, at) for n, at in enumerate((25, 49, 73, 121, HOURS - 1))],
     [Parcel(1000, 95, 1, 5, 0, 100)],
 )
+# the older row is of the day before, and its window begins on a day that no window of this day reaches
+WINDOW_FROM_THE_DAY_BEFORE = (
+    [Parcel(n, at, 1, 5, 1, at) for n, at in enumerate((47, 118))]
+    + [Parcel(10 + n, at, 2, 5, n % 2, at) for n, at in enumerate((25, 49, 73, 121, HOURS - 1))],
+    [Parcel(1000, 121, 1, 5, 0, 130)],
+)
 
 
 @settings(max_examples=10, deadline=None)
 @given(deliveries())
 @example(WINDOW_OF_AN_OLDER_ROW)
+@example(WINDOW_FROM_THE_DAY_BEFORE)
 def test_it_is_what_a_judge_finds_by_hand(delivered: tuple[list[Parcel], list[Parcel]]) -> None:
     first, corrections = delivered
     keep_both_labels = {p.parcel for p in first[-5:]}
@@ -105,6 +113,33 @@ def test_it_is_what_a_judge_finds_by_hand(delivered: tuple[list[Parcel], list[Pa
             label="lost",
         )
         _check_counts(found, judge)
+
+
+def test_only_rows_that_hindsight_reaches_are_computed_anew(tmp_path: Path) -> None:
+    """A parcel of hour 121 is told at 130: rows before it, and those from then on, saw what they see now."""
+    first = [Parcel(n, at, 1, 5, 1, at) for n, at in enumerate((47, 118, 130, 140))]
+    first += [Parcel(10 + n, at, 2, 5, n % 2, at) for n, at in enumerate((25, 49, 73, 121, HOURS - 1))]
+    service = Service(tmp_path / "home")
+    service.deliver(first)
+    for day in range(len(DAYS)):
+        service.write(day)
+    service.deliver([Parcel(1000, 121, 1, 5, 0, 130)])
+    training_set = service.training_set()
+    versions = row_versions(
+        service.stores,
+        service.source,
+        training_set.inputs[raw_table("parcels")],
+        loaded_within=timedelta(days=2),
+    )
+    then = known_then(service.stores, service.repository, service.product, training_set, versions)
+    assert then.reached == 1
+    assert then.rows.num_rows == read_training_set(service.stores, training_set).num_rows
+
+
+def test_test_rows_are_read_once_the_last_label_was_due(tmp_path: Path) -> None:
+    product = Service(tmp_path / "home").product
+    split = SplitDays(("2024-02-25",), ("2024-02-27", "2024-02-28", "2024-02-29"), "2024-02-27", "x")
+    assert evaluated_as_of(product, split) == "2024-03-02T00:00:00"
 
 
 def _check_counts(found, judge: Judge) -> None:

@@ -42,7 +42,9 @@ def test_tables_and_partitions_by_name_once_they_hold_something(tmp_path: Path) 
             put(lake.table(name), 1, day=day)
     assert [table.name for table in lake.tables()] == ["models", "raw/a", "raw/b"]
     assert lake.tables()[2] == lake.table("raw/b")
-    assert lake.table("raw/b").partitions() == [DAY, "2026-01-02"]
+    both = lake.table("raw/b")
+    assert both.partitions() == list(both.current()) == list(both.digests()) == [DAY, "2026-01-02"]
+    assert list(both.current(["2026-01-02", "2026-01-03"])) == ["2026-01-02"]
     assert lake.table("raw/none").partitions() == []
     # killed between the manifest and the pointer to it: never built
     (tmp_path / "tables/raw/a/manifests/2026-01-09").mkdir()
