@@ -369,6 +369,34 @@ def test_sums_beyond_exact_doubles_are_left_to_sql(rows: list[dict[str, Any]]) -
         window_features(view.windows, timeline, sums)
 
 
+ROOT = 1_518_500_249  # two of these and one more: the first whole number whose square passes 2^63
+
+
+@pytest.mark.parametrize(
+    ("function", "numbers", "ours"),
+    [
+        pytest.param("sum", [2**52, 2**52], True, id="exactly 2^53"),
+        pytest.param("sum", [2**52 + 1, 2**52], False, id="one more"),
+        pytest.param("sum", [-(2**52), -(2**52)], True, id="exactly -2^53"),
+        pytest.param("stddev", [ROOT, -ROOT], True, id="square below 2^63"),
+        pytest.param("stddev", [ROOT + 1, -ROOT], False, id="square above 2^63"),
+    ],
+)
+def test_where_whole_numbers_end(function: str, numbers: list[int], ours: bool) -> None:
+    view = view_of({"function": function, "column": "whole", "window": "1d"})
+    raw = raw_table([{"whole": number} for number in numbers])
+    same_bits(*both(view, raw))
+    timeline = Timeline.of([raw.column("shop")], np.zeros(2, np.int64), view.windows)
+    sums = {("whole", None): PrefixSums.of(raw.column("whole"), 1, timeline, squares=function == "stddev")}
+    if ours:
+        found = window_features(view.windows, timeline, sums)["f0"].to_pylist()
+        right = sum(numbers) if function == "sum" else np.std(numbers, ddof=1)
+        assert found == pytest.approx([right, right], rel=1e-15)
+    else:
+        with pytest.raises(OutOfRange, match="could pass 2"):
+            window_features(view.windows, timeline, sums)
+
+
 def test_prefix_sums_may_wrap_around_where_no_window_does() -> None:
     """Together the numbers pass 2^63; no window holds more than one."""
     rows = [{"minute": 60 * n, "whole": 2**53 - n} for n in range(1100)]
