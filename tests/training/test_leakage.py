@@ -66,13 +66,6 @@ def _in_sql(gap: str, **view):
 
 OWN = "PARTITION BY CUSTOMER_ID ORDER BY TX_DATETIME, TRANSACTION_ID"
 CASES = {
-    "SQL that looks back": (_in_sql(f"TX_AMOUNT - lag(TX_AMOUNT) OVER ({OWN})"), Verdict.PASSED, ()),
-    "SQL that looks at others": (
-        _in_sql("count(*) OVER (ORDER BY TX_DATETIME RANGE INTERVAL 1 HOUR PRECEDING)"), Verdict.PASSED, ()),
-    "SQL that looks ahead": (
-        _in_sql(f"lead(TX_AMOUNT) OVER ({OWN})"), Verdict.FAILED, ("GAP changes",)),
-    "SQL that reads labels": (
-        _in_sql(f"lag(TX_FRAUD) OVER ({OWN})"), Verdict.FAILED, ("GAP changes",)),
     "clean": (lambda bank: bank, Verdict.PASSED, ()),
     "no label delay": (_delay("0s"), Verdict.FAILED, ("TERMINAL_ID_RISK_1DAY_WINDOW changes",
                                                       "TERMINAL_ID_RISK_30DAY_WINDOW changes")),
@@ -86,6 +79,13 @@ CASES = {
     "made from the label, allowed": (
         _inputs("TX_FRAUD_SCENARIO", allow=["TX_FRAUD_SCENARIO"]), Verdict.PASSED, ()),
     "a stricter limit": (_inputs(single_column_limit=0.05), Verdict.FAILED, ("TX_AMOUNT alone",)),
+    "SQL that looks back": (_in_sql(f"TX_AMOUNT - lag(TX_AMOUNT) OVER ({OWN})"), Verdict.PASSED, ()),
+    "SQL that looks at others": (
+        _in_sql("count(*) OVER (ORDER BY TX_DATETIME RANGE INTERVAL 1 HOUR PRECEDING)"), Verdict.PASSED, ()),
+    "SQL that looks ahead": (
+        _in_sql(f"lead(TX_AMOUNT) OVER ({OWN})"), Verdict.FAILED, ("GAP changes",)),
+    "SQL that reads labels": (
+        _in_sql(f"lag(TX_FRAUD) OVER ({OWN})"), Verdict.FAILED, ("GAP changes",)),
 }  # fmt: skip
 # each sampled row is a run of the SELECT
 SLOW = ("SQL that looks back", "SQL that looks at others", "SQL that reads labels")
