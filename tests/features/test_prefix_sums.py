@@ -369,6 +369,19 @@ def test_sums_beyond_exact_doubles_are_left_to_sql(rows: list[dict[str, Any]]) -
         window_features(view.windows, timeline, sums)
 
 
+def test_a_part_of_a_second_and_a_window_without_values() -> None:
+    rows = [{"minute": 1, "whole": None}, {"minute": 1, "us": 250_000, "whole": None}]
+    view = view_of(
+        {"function": "time_since_last", "window": "1d", "include_current_row": False},
+        {"function": "mean", "column": "whole", "window": "1d"},
+    )
+    with np.errstate(all="raise"):  # nothing is divided by no value
+        ours, theirs = both(view, raw_table(rows))
+    same_bits(ours, theirs)
+    assert ours.column("f0").to_pylist() == [None, 0.25]
+    assert ours.column("f1").to_pylist() == [None, None]
+
+
 ROOT = 1_518_500_249  # two of these and one more: the first whole number whose square passes 2^63
 
 
