@@ -372,7 +372,7 @@ def test_sums_beyond_exact_doubles_are_left_to_sql(rows: list[dict[str, Any]]) -
 def test_a_part_of_a_second_and_a_window_without_values() -> None:
     rows = [{"minute": 1, "whole": None}, {"minute": 1, "us": 250_000, "whole": None}]
     view = view_of(
-        {"function": "time_since_last", "window": "1d", "include_current_row": False},
+        {"function": "time_since_last", "window": "1d"},
         {"function": "mean", "column": "whole", "window": "1d"},
     )
     with np.errstate(all="raise"):  # nothing is divided by no value
