@@ -75,10 +75,7 @@ def changed_columns(
                     values = features_on(engine, cut, repository.entity_of(view), view, relation)
                 for name in features[view.name]:
                     found[name] = _differing(sample.column(name), values.column(name))
-        if product.label.column in repository.input_columns(product):
-            files = _raw_files(stores, source, training_set, training_set.notes["train_days"])
-            found[product.label.column] = _labels_not_known(engine, source, product, files)
-    # any other raw column of the row itself is what the request brings along
+    # a raw column of the row itself is what the request brings along; the label cannot be an input
     return {name: found.get(name, 0) for name in repository.input_columns(product)}
 
 
@@ -186,16 +183,6 @@ def _with_unknown_labels(source: Source, product: Product) -> Source:
         for column in source.columns
     )
     return source.model_copy(update={"columns": columns})
-
-
-def _labels_not_known(engine: duckdb.DuckDBPyConnection, source: Source, product: Product, files: str) -> int:
-    """Sampled rows whose own label was not known at their time."""
-    same = " AND ".join(f"raw_rows.{_quoted(name)} = sample.{_quoted(name)}" for name in source.primary_key)
-    found = engine.execute(
-        f"SELECT count(*) FROM {files} AS raw_rows JOIN sample ON {same} "
-        f"WHERE {_known_label(source, product)} IS DISTINCT FROM sample.{_quoted(product.label.column)}"
-    ).fetchall()
-    return int(found[0][0])
 
 
 def _known_label(source: Source, product: Product) -> str:

@@ -68,7 +68,7 @@ MODULES = {
     ],
     "offline_store/historical_features": ["tests/offline_store/test_historical_features.py"],
     "offline_store/entity_rows": ["tests/offline_store/test_historical_features.py"],
-    "training/cut_source": ["tests/training/test_leakage.py"],
+    "training/cut_source": ["tests/training/test_cut_source.py"],
     "hindsight/known_then": ["tests/hindsight/test_known_then.py"],
     "hindsight/difference": ["tests/hindsight"],
     "parity/differences": ["tests/parity/test_differences.py"],
