@@ -154,3 +154,19 @@ def test_a_table_without_keys_is_one_for_all_rows(tmp_path: Path, late: int) -> 
     with duckdb_engine() as engine:
         found = found_features(engine, pa.chunked_array([[begin + u for u in us]]), [], [table]).read_all()
     assert found.column("f").to_pylist() == [10.0 if late else 20.0, 20.0, 30.0, 10.0]
+
+
+def test_availability_orders_ties_only_unless_rows_are_asked_for_as_known_then(tmp_path: Path) -> None:
+    """Known after every row that is asked for, or never: used all the same, the one known last first."""
+    rows = [(1, 0, 90, 10.0), (1, 0, 80, 20.0), (1, 3, None, 30.0), (1, 6, 50, 40.0)]
+    relation = parquet_files([feature_file(tmp_path / "a.parquet", rows)])
+    begin = int(pa.scalar(at(0), STAMP).cast(pa.int64()).as_py())
+    moments = pa.chunked_array([[begin + minute * 60_000_000 for minute in (2, 5, 9)]])
+    for as_known_then, expected in ((False, [10.0, 30.0, 40.0]), (True, [None, None, None])):
+        table = AsOfTable(
+            *(relation, (("key_0", "who"),), "ts", "TIMESTAMP", "_available_at", "TIMESTAMP"),
+            *(as_known_then, (("f", "f"),), None),
+        )
+        with duckdb_engine() as engine:
+            found = found_features(engine, moments, [pa.chunked_array([[1, 1, 1]])], [table]).read_all()
+        assert found.column("f").to_pylist() == expected
