@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from parcels import TEST_DAYS, TRAIN_DAYS, Parcel, Service
+from parcels import TRAIN_DAYS, Parcel, Service
 
 from platform_assets.errors import DeclarationError
 from platform_assets.training.cut_source import changed_columns, sampled
@@ -39,6 +39,7 @@ VIEW = {
         lost("known_lost_late", 24, 30),
         lost("early_lost", 48, 23),
         lost("own_lost", 24, 0),
+        {"name": "share_lost", "function": "mean", "column": "lost", "window": "24h"},
     ]
 }
 WINDOWS = {
@@ -46,21 +47,23 @@ WINDOWS = {
 }  # fmt: skip
 
 
-def features_of(parcel: Parcel, told: Sequence[Parcel], label_delay: int | None) -> dict[str, Any]:
+def features_of(parcel: Parcel, told: Sequence[Parcel], label_delay: int) -> dict[str, Any]:
     """Features of a row from the rows told; labels not known by its time count as nothing."""
     mine = [p for p in told if p.shop == parcel.shop and p.at <= parcel.at]
     fresh = [p for p in mine if p.at >= parcel.at - TTL]
     if not fresh:
-        return dict.fromkeys(["count_1d", "grams_2d", *WINDOWS])
+        return dict.fromkeys(["count_1d", "grams_2d", "share_lost", *WINDOWS])
     end = max((p.at, p.known, p.parcel) for p in fresh)[0]
 
     def within(window: int, delay: int) -> list[Parcel]:
         return [p for p in mine if end - delay - window < p.at <= end - delay]
 
-    def known(parcels: list[Parcel]) -> int:
-        return sum(p.lost for p in parcels if label_delay is None or p.at + label_delay <= parcel.at)
+    def known(parcels: list[Parcel]) -> list[int]:
+        return [p.lost for p in parcels if p.at + label_delay <= parcel.at]
 
-    found: dict[str, Any] = {name: known(within(*edges)) for name, edges in WINDOWS.items()}
+    found: dict[str, Any] = {name: sum(known(within(*edges))) for name, edges in WINDOWS.items()}
+    of_the_day = known(within(24, 0))
+    found["share_lost"] = sum(of_the_day) / len(of_the_day) if of_the_day else None
     return found | {"count_1d": len(within(24, 0)), "grams_2d": sum(p.grams for p in within(48, 0))}
 
 
@@ -85,7 +88,8 @@ def test_each_input_differs_in_as_many_rows_as_a_loop_finds(rows: list[Parcel]) 
         found, training_set = cut(Service(Path(folder) / "home", view=VIEW), delivered)
     train = [p for p in delivered if p.day in TRAIN_DAYS]
     differs = [changed(training_set[p.parcel], features_of(p, delivered, DELAY)) for p in train]
-    expected = {name: sum(name in each for each in differs) for name in ("count_1d", "grams_2d", *WINDOWS)}
+    names = ("count_1d", "grams_2d", "share_lost", *WINDOWS)
+    expected = {name: sum(name in each for each in differs) for name in names}
     assert found == {"grams": 0, **expected}
     assert found["known_lost"] == found["known_lost_late"] == found["count_1d"] == 0
 
@@ -120,24 +124,37 @@ def test_the_label_cannot_be_an_input(tmp_path: Path) -> None:
         cut(service, FILLERS)
 
 
-def test_a_view_in_sql_is_run_on_what_was_known(tmp_path: Path) -> None:
-    """The next parcel's grams are not known; the last one's are; nor is anything older than the TTL taken."""
-    sql = """SELECT parcel, shop, "at",
+SQL_VIEW = {
+    "features": [{"name": name, "function": "sql"} for name in ("ahead", "gap", "labels")],
+    "sql": """SELECT parcel, shop, "at",
         lead(grams) OVER (PARTITION BY shop ORDER BY "at", parcel) AS ahead,
         grams - lag(grams, 1, grams) OVER (PARTITION BY shop ORDER BY "at", parcel) AS gap,
         sum(lost) OVER (PARTITION BY shop ORDER BY "at" RANGE INTERVAL 1 HOUR PRECEDING) AS labels
-        FROM {source}"""
-    view = {
-        "features": [{"name": name, "function": "sql"} for name in ("ahead", "gap", "labels")],
-        "sql": sql, "reach": "1d", "online": False,
-    }  # fmt: skip
+        FROM {source}""",
+    "reach": "1d",
+    "online": False,
+}
+
+
+def test_a_view_in_sql_is_run_on_what_was_known(tmp_path: Path) -> None:
+    """The next parcel's grams are not known, the last one's are; a label is not known within a day."""
     rows = [Parcel(n, 28 + 5 * n, 1, n + 1, 1, 28 + 5 * n) for n in range(6)]
-    found, made = cut(Service(tmp_path / "home", view=view), [*rows, *FILLERS])
+    found, made = cut(Service(tmp_path / "home", view=SQL_VIEW), [*rows, *FILLERS])
     train = [p for p in [*rows, *FILLERS] if p.day in TRAIN_DAYS]
     assert found["ahead"] == sum(made[p.parcel]["ahead"] is not None for p in train) > 3
     assert found["gap"] == 0
     assert found["labels"] == len(train)
-    assert len({p.day for p in train}) == len(TRAIN_DAYS)
+
+
+@pytest.mark.parametrize("late_at", [73, 76, 77], ids=["within the TTL", "exactly as old", "too old"])
+def test_a_late_row_takes_what_was_known_of_its_entity_the_day_before(tmp_path: Path, late_at: int) -> None:
+    """Told four hours after it happened, it could see only the parcel of 22 o'clock, and no other shop's."""
+    rows = [Parcel(0, 60, 1, 2, 1, 60), Parcel(1, 70, 1, 9, 1, 70), Parcel(2, late_at, 1, 4, 1, late_at + 4)]
+    rows += [Parcel(10 + n, at, 0, 3 + n, 0, at) for n, at in enumerate((61, 71, 72))]
+    split = {"train_days": 3, "delay_days": 1, "test_days": 2, "reading": "as_known_then"}
+    found, made = cut(Service(tmp_path / "home", view=SQL_VIEW, split=split), [*rows, *FILLERS])
+    assert made[2]["gap"] == (7 if late_at <= 76 else None)
+    assert found["gap"] == 0
 
 
 @pytest.mark.parametrize(
@@ -158,8 +175,3 @@ def test_a_sample_is_half_positives_by_the_hash_of_the_key(
     rest = [n for n in order if not labels[n]][:negatives]
     found = sampled(table, ["day", "id"], "lost", count)
     assert found.column("id").to_pylist() == sorted([*first, *rest])
-
-
-def test_the_days_of_this_world() -> None:
-    """What the tests above count on: no train parcel lies beyond the labels' delay from the test days."""
-    assert max(TRAIN_DAYS) + 1 < min(TEST_DAYS)
