@@ -35,6 +35,11 @@ BIG = 2**53
         pytest.param([BIG + 1], [BIG], (1, 0, 0), id="neighbours beyond 2^53"),
         pytest.param([float(BIG)], [BIG + 1], (1, 0, 0), id="float cannot hold it"),
         pytest.param([float(BIG)], [BIG], (0, 0, 0), id="float holds it"),
+        pytest.param([float(2**62)], [2**62], (0, 0, 0), id="float holds it, far beyond"),
+        pytest.param([float(2**62)], [2**62 + 1], (1, 0, 0), id="float cannot hold it, far beyond"),
+        pytest.param([2**62 + 1], [float(2**62)], (1, 0, 0), id="nor on the other side"),
+        pytest.param([60.5, 1.5], [60, None], (1, 0, 1), id="half beside a whole number"),
+        pytest.param([2.0**52 + 0.5], [2**52], (1, 0, 0), id="the last half that a float can hold"),
         pytest.param([True, False], [1, 0], (0, 0, 0), id="booleans are whole"),
         pytest.param([1.0 + 1e-10], [1.0], (0, 0, 0), id="within the tolerance"),
         pytest.param([1.001], [1.0], (1, 0, 0), id="beyond the tolerance"),
@@ -79,6 +84,39 @@ def test_sizes_are_those_of_mismatching_numbers() -> None:
     served = np.arange(100, dtype=np.float64)
     error = compare("f", column_of(served), column_of(trained)).error
     assert (error.max, error.mean, error.p50, error.p90, error.p99) == (99.0, 50.0, 50.0, 90.0, 99.0)
+
+
+@pytest.mark.parametrize(
+    ("served", "trained", "apart"),
+    [
+        pytest.param([1], [4], 3.0, id="integers"),
+        pytest.param([BIG + 1, 5], [BIG, 5], 1.0, id="neighbours that floats cannot tell apart"),
+        pytest.param([BIG, 5], [BIG + 1, 5], 1.0, id="the other way round"),
+        pytest.param([float(BIG)], [BIG + 1], 1.0, id="a float against its neighbour"),
+        pytest.param([float(BIG), 1.0], [BIG + 4, None], 4.0, id="a float further off"),
+        pytest.param([1.5], [None], 0.0, id="nothing to measure"),
+        pytest.param([1.0], [np.inf], np.inf, id="infinite"),
+        pytest.param(["a"], ["b"], 0.0, id="texts have no distance"),
+    ],
+)
+def test_how_far_apart(served: list[Any], trained: list[Any], apart: float) -> None:
+    error = compare("f", column_of(served), column_of(trained), tolerance=1e-9).error
+    assert (error.max, error.mean, error.p50, error.p90, error.p99) == (apart,) * 5
+
+
+def test_without_a_tolerance_any_difference_counts() -> None:
+    served, trained = {"a": column_of([1.0 + 1e-12])}, {"a": column_of([1.0])}
+    assert compare_all(served, trained)["a"].count == 1
+    assert compare("a", served["a"], trained["a"]).count == 1
+    assert compare_all(served, trained, tolerance=1e-9)["a"].count == 0
+
+
+def test_columns_hold_plain_values() -> None:
+    kinds = [type(column_of(values).at(0)) for values in ([1], [1.5], ["a"], [True], [[1]])]
+    assert kinds == [int, float, str, int, list]
+    assert [column_of(np.array(["a", None], object)).at(place) for place in (0, 1)] == ["a", None]
+    assert column_of(pa.array([1999], pa.timestamp("ns"))).at(0) == 1
+    assert len(column_of(pa.chunked_array([], pa.int64()))) == 0
 
 
 def test_stale_is_told_of_differing_places_only() -> None:
