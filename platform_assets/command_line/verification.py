@@ -40,7 +40,8 @@ def show(arguments: argparse.Namespace) -> int:
         print(f"BROKEN  and {len(found.broken) - LISTED} more; --json lists all")
     if found.head is not None:
         print(f"ledger head {found.head[0]}:{found.head[1]}  (keep it elsewhere; verify --head compares)")
-    print(f"{len(found.broken)} problems" if found.broken else "everything is as it was recorded")
+    problems = "1 problem" if len(found.broken) == 1 else f"{len(found.broken)} problems"
+    print(problems if found.broken else "everything is as it was recorded")
     return 1 if found.broken else 0
 
 

@@ -103,7 +103,7 @@ def promotion_asset(repository: Repository, product: Product) -> dg.AssetsDefini
             {
                 "gate": g.key,
                 "verdict": "WAIVED" if g.waived_by else str(g.verdict),
-                "reason": g.told,
+                "reason": g.told.removeprefix(f"{g.verdict}: "),
                 "evidence": g.evidence_id or "",
             }
             for g in decision.gates
