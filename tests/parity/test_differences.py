@@ -128,6 +128,8 @@ def test_stale_is_told_of_differing_places_only() -> None:
 def test_sides_must_be_aligned() -> None:
     with pytest.raises(ValueError, match="2 served and 1 trained"):
         compare("f", column_of([1, 2]), column_of([1]))
+    with pytest.raises(ValueError, match="1 served and 2 trained"):
+        compare("f", column_of([1]), column_of([1, 2]))
 
 
 def test_every_feature_and_every_place() -> None:
