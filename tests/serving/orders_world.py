@@ -76,7 +76,7 @@ PRODUCT = Product.model_validate(
         "metrics": ["roc_auc", "average_precision"],
         "gates": [
             {"kind": "floor", "metric": "roc_auc", "at_least": 0},
-            {"kind": "not_worse_than_champion", "entity": "shop", "margin": 1},
+            {"kind": "not_worse_than_champion", "entity": "shop", "margin": 0.99},
             {"kind": "contract"},
             {"kind": "feature_equality"},
             {"kind": "leakage"},

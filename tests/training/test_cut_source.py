@@ -147,14 +147,19 @@ def test_a_view_in_sql_is_run_on_what_was_known(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("late_at", [73, 76, 77], ids=["within the TTL", "exactly as old", "too old"])
-def test_a_late_row_takes_what_was_known_of_its_entity_the_day_before(tmp_path: Path, late_at: int) -> None:
+@pytest.mark.parametrize(
+    ("view", "name", "value"), [(SQL_VIEW, "gap", 7), (VIEW, "grams_2d", 11)], ids=["in SQL", "windows"]
+)
+def test_a_late_row_takes_what_was_known_of_its_entity_the_day_before(
+    tmp_path: Path, view: dict[str, Any], name: str, value: int, late_at: int
+) -> None:
     """Told four hours after it happened, it could see only the parcel of 22 o'clock, and no other shop's."""
     rows = [Parcel(0, 60, 1, 2, 1, 60), Parcel(1, 70, 1, 9, 1, 70), Parcel(2, late_at, 1, 4, 1, late_at + 4)]
     rows += [Parcel(10 + n, at, 0, 3 + n, 0, at) for n, at in enumerate((61, 71, 72))]
     split = {"train_days": 3, "delay_days": 1, "test_days": 2, "reading": "as_known_then"}
-    found, made = cut(Service(tmp_path / "home", view=SQL_VIEW, split=split), [*rows, *FILLERS])
-    assert made[2]["gap"] == (7 if late_at <= 76 else None)
-    assert found["gap"] == 0
+    found, made = cut(Service(tmp_path / "home", view=view, split=split), [*rows, *FILLERS])
+    assert made[2][name] == (value if late_at <= 76 else None)
+    assert found[name] == 0
 
 
 @pytest.mark.parametrize(
