@@ -391,6 +391,7 @@ ROOT = 1_518_500_249  # two of these and one more: the first whole number whose 
         pytest.param("sum", [2**52, 2**52], True, id="exactly 2^53"),
         pytest.param("sum", [2**52 + 1, 2**52], False, id="one more"),
         pytest.param("sum", [-(2**52), -(2**52)], True, id="exactly -2^53"),
+        pytest.param("sum", [-(2**52) - 1, -(2**52)], False, id="one less"),
         pytest.param("stddev", [ROOT, -ROOT], True, id="square below 2^63"),
         pytest.param("stddev", [ROOT + 1, -ROOT], False, id="square above 2^63"),
     ],
