@@ -319,6 +319,23 @@ def test_nan_in_a_parquet_file_is_missing(tmp_path: Path) -> None:
     assert got.column("f2").to_pylist() == [1.0, None, float("inf"), None]
 
 
+def test_what_is_no_number_is_unknown_in_what_is_made_of_it() -> None:
+    """Infinity less infinity: neither above one nor below it, though an engine puts NaN above every number."""
+    view = view_of(
+        {"function": "sum", "column": "free", "window": "1d"},
+        {"function": "count", "window": "1d"},
+        {"function": "expression", "expression": "f0 > 1"},
+        {"function": "expression", "expression": "f1 > 1"},
+    )
+    raw = raw_table([{"minute": n, "free": v} for n, v in enumerate([np.inf, -np.inf, 2.0])])
+    got = by_sql(view, raw)
+    assert got.column("f2").to_pylist() == [1, None, None]
+    assert got.column("f3").to_pylist() == [0, 1, 1]
+    with np.errstate(invalid="ignore"):
+        other = independent_features(SOURCE, WHO, view, raw, raw)["f2"]
+    assert np.array_equal(other, [1, np.nan, np.nan], equal_nan=True)
+
+
 @card_golden.needs_external
 @pytest.mark.external
 @pytest.mark.parametrize("name", ["customer_spending", "terminal_risk", "transaction_calendar"])
