@@ -70,9 +70,13 @@ def test_bad_file_names_file_column_and_fix_and_the_next_run_heals(
     assert "2025-01-03" in clinic.stores.lake.table("raw/appointments").partitions()
 
 
-def test_when_no_day_passes_its_contract_the_run_fails_and_says_so(make_clinic: Callable[..., Clinic]) -> None:
+def test_when_no_day_passes_its_contract_the_run_fails_and_says_so(
+    make_clinic: Callable[..., Clinic],
+) -> None:
     clinic = make_clinic(3)
-    edit(clinic.defs.parent / "feature_repo/contracts/appointments.json", '"max_value": 240', '"max_value": 1')
+    edit(
+        clinic.defs.parent / "feature_repo/contracts/appointments.json", '"max_value": 240', '"max_value": 1'
+    )
     done = clinic.run()
     assert done.returncode == 1
     assert "error: " in done.stderr
