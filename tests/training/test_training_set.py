@@ -272,7 +272,7 @@ def test_as_known_then_leaves_out_train_rows_that_arrived_later(bank) -> None:
 @pytest.mark.parametrize(
     ("changes", "error", "told"),
     [
-        ({"inputs": ["TX_DATETIME"]}, DeclarationError, "input 'TX_DATETIME' is a timestamp"),
+        ({"inputs": ["TX_DATETIME"]}, DeclarationError, "input 'TX_DATETIME' is declared timestamp"),
         (
             {"split": {"train_days": 40}},
             TrainingError,
