@@ -90,11 +90,13 @@ def _fails(
     """Feature days that a raw day reaches which passed its contract and would not pass the declared one."""
     from platform_assets.features.reach import raw_days
 
+    if not change.fails:
+        return {}
     source = repository.source(product.source)
     known = stores.lake.table(vocabulary.raw_table(source.name)).partitions()
     found: dict[str, str] = {}
     for view in repository.views_of(product):
-        for day in known if change.fails else ():
+        for day in known:
             reached = sorted(raw_days([day], view, start=source.start) & change.fails.keys())
             if reached:
                 told = f"raw day {reached[0]} would fail the changed contract: {change.fails[reached[0]]}"

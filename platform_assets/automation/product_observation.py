@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from platform_assets import vocabulary
 from platform_assets.automation.plan import Work
 from platform_assets.declaration.declared import fingerprint_of
@@ -9,6 +11,7 @@ from platform_assets.declaration.product import Product
 from platform_assets.declaration.repository import Repository
 from platform_assets.errors import PlatformError
 from platform_assets.evidence.evidence import Evidence, Verdict
+from platform_assets.evidence.ledger import Entry
 from platform_assets.evidence.standing import ANSWERS
 from platform_assets.lake.manifest import Manifest
 from platform_assets.stores import Stores
@@ -161,9 +164,10 @@ def _observe_promotion(stores: Stores, repository: Repository, product: Product)
         and parity.verdict is not Verdict.UNKNOWN
         and all(parity.versions.get(k) == v for k, v in bound_to.items())
     )
-    decided = _is_decided(stores, product, version, parity)
+    entries = stores.ledger.entries()
+    answers = _answers(entries, product)
+    decided = _is_decided(entries, product, version, parity)
     works = []
-    answers = _answers(stores, product)
     mark = fingerprint_of(
         [newest.digest, newest.sequence, bound_to, parity.id if parity else "", answers[-1:] or [0]]
     )
@@ -185,20 +189,19 @@ def _observe_promotion(stores: Stores, repository: Repository, product: Product)
     return works
 
 
-def _answers(stores: Stores, product: Product) -> list[int]:
+def _answers(entries: Sequence[Entry], product: Product) -> list[int]:
     """Ledger entries in which people answered for the product or its raw days, or took that back."""
     from platform_assets.registry.timeline import concerns
 
     return [
         entry.sequence
-        for entry in stores.ledger.entries()
+        for entry in entries
         if entry.kind in ANSWERS and concerns(entry, product.name, product.source)
     ]
 
 
-def _is_decided(stores: Stores, product: Product, version: str, parity: Evidence | None) -> bool:
+def _is_decided(entries: Sequence[Entry], product: Product, version: str, parity: Evidence | None) -> bool:
     """Whether the ledger holds a decision on a version, taken on what its gates would look at now."""
-    entries = stores.ledger.entries()
     told = [
         entry
         for entry in entries
@@ -213,7 +216,7 @@ def _is_decided(stores: Stores, product: Product, version: str, parity: Evidence
     last = told[-1]
     if last.kind == "confirm" or not last.body.get("gates"):
         return True
-    answered = any(sequence > last.sequence for sequence in _answers(stores, product))
+    answered = any(sequence > last.sequence for sequence in _answers(entries, product))
     return not answered and (parity is None or parity.id in last.body["evidence"])
 
 

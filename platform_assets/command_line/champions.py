@@ -30,15 +30,15 @@ def add_parser(commands: Any) -> None:
 
 def show(arguments: argparse.Namespace) -> int:
     """Print the champion, and what it was promoted on and was withdrawn since; 1 when there was none."""
+    from platform_assets.evidence.ledger import to_the_second
     from platform_assets.registry.champion import champion_at
-    from platform_assets.registry.timeline import seconds
     from platform_assets.registry.withdrawn_answers import told_since, withdrawn_behind
 
     product, _, _ = find_product(arguments.product)
     ledger = Stores.at(environment().home).ledger
     at = _moment(arguments.at, ledger.now())
     found = champion_at(ledger, product.name, at)
-    moment = seconds(at.isoformat())
+    moment = to_the_second(at.isoformat())
     entries = ledger.entries()
     behind = withdrawn_behind(entries)
     since = [

@@ -83,9 +83,10 @@ def show_impact(arguments: argparse.Namespace) -> int:
 
 def show_ledger(arguments: argparse.Namespace) -> int:
     """Print the timeline, or write it as a page."""
+    from platform_assets.evidence.ledger import to_the_second
     from platform_assets.lake.atomic_files import write_atomically
     from platform_assets.registry.ledger_page import ledger_page
-    from platform_assets.registry.timeline import seconds, timeline
+    from platform_assets.registry.timeline import timeline
 
     product, _, _ = find_product(arguments.product)
     ledger = Stores.at(environment().home).ledger
@@ -99,7 +100,7 @@ def show_ledger(arguments: argparse.Namespace) -> int:
     else:
         for event in events:
             what = f"{event.what:<14} {event.version:>3}"
-            print(f"{event.sequence:>4} {seconds(event.at)} {what} {event.actor}: {event.detail}")
+            print(f"{event.sequence:>4} {to_the_second(event.at)} {what} {event.actor}: {event.detail}")
         if not events:
             print(f"{product.name}: nothing was decided yet")
     return 0

@@ -11,6 +11,7 @@ from platform_assets import vocabulary
 from platform_assets.automation.plan import Work
 from platform_assets.declaration.product import Product
 from platform_assets.declaration.repository import Repository
+from platform_assets.evidence.ledger import to_the_second
 from platform_assets.stores import Stores
 from platform_assets.training.present_split import present_split_id
 
@@ -117,7 +118,9 @@ def _print_decision(stores: Stores, product: Product) -> None:
         print(f"  refused: {'; '.join(last.get('reasons', ()))}")
     confirmed = [e for e in entries if e.kind == "confirm"]
     champion = (
-        f"version {confirmed[-1].body.get('to')} since {confirmed[-1].at[:19]}Z" if confirmed else "none"
+        f"version {confirmed[-1].body.get('to')} since {to_the_second(confirmed[-1].at)}"
+        if confirmed
+        else "none"
     )
     refused = " (refused)" if decisions and decisions[-1].kind == "refusal" else ""
     print(f"  newest version {version}{refused}; champion: {champion}")

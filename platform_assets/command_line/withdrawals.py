@@ -25,7 +25,7 @@ def withdraw(arguments: argparse.Namespace) -> int:
     """Record a withdrawal; the next decision does without what was withdrawn."""
     from platform_assets.evidence.standing import giver, today
     from platform_assets.evidence.withdrawal import record_withdrawal, withdrawable
-    from platform_assets.registry.withdrawal import champions_on, product_of, who_may_withdraw
+    from platform_assets.registry.who_may_withdraw import champions_on, product_of, who_may_withdraw
 
     ledger = Stores.at(environment().home).ledger
     named = withdrawable(ledger.entries(), arguments.entry, today(ledger))

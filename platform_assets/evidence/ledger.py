@@ -42,6 +42,15 @@ class Entry:
         return document_digest({name: value for name, value in asdict(self).items() if name != "hash"})
 
 
+def to_the_second(moment: str) -> str:
+    """A moment of the ledger as people read it.
+
+    >>> to_the_second("2026-01-31T14:05:00.123456Z")
+    '2026-01-31T14:05:00Z'
+    """
+    return f"{moment[:19]}Z"
+
+
 @dataclass(frozen=True)
 class Ledger:
     """One chain of entries in a folder."""

@@ -38,7 +38,7 @@ def verify(stores: Stores, *, expected_head: tuple[int, str] | None = None) -> V
     manifest's digest; every registered model's files; that MLflow holds every version that lineage
     or ledger tell of; the champion aliases.
     """
-    from platform_assets.registry.lost_versions import lost, lost_versions
+    from platform_assets.registry.lost_versions import loss_told, lost_versions
 
     found = Verification()
     entries = _ledger(stores, found, expected_head)
@@ -63,7 +63,7 @@ def verify(stores: Stores, *, expected_head: tuple[int, str] | None = None) -> V
     for product in sorted(confirmed | refused | set(models)):
         gone = lost_versions(stores, product, models.get(product, {}))
         if gone:
-            found.broken.append(lost(stores, product, gone))
+            found.broken.append(loss_told(stores, product, gone))
         found.broken += list(_without_lineage(stores, product, entries, registered))
         if product in confirmed:
             found.count("champion aliases")

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from platform_assets.declaration.product import Product
 from platform_assets.errors import PromotionRefused
-from platform_assets.evidence.ledger import Entry, Ledger
+from platform_assets.evidence.ledger import Entry, Ledger, to_the_second
 from platform_assets.registry.alias_move import (
     Alias,
     agrees,
@@ -34,8 +34,8 @@ class Champion:
 
     def __str__(self) -> str:
         return (
-            f"version {self.version} (model {self.model_digest}), confirmed {self.confirmed_at[:19]}Z "
-            f"by decision {self.decision_id}"
+            f"version {self.version} (model {self.model_digest}), confirmed "
+            f"{to_the_second(self.confirmed_at)} by decision {self.decision_id}"
         )
 
 

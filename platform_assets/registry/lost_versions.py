@@ -28,7 +28,7 @@ def told_versions(entries: Sequence[Entry], product: str) -> set[str]:
     return found
 
 
-def lost(stores: Stores, product: str, versions: Sequence[str]) -> str:
+def loss_told(stores: Stores, product: str, versions: Sequence[str]) -> str:
     """What is wrong with a registry that lost versions, and what to do."""
     from platform_assets.training.mlflow_store import DATABASE
 

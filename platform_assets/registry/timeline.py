@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from platform_assets.evidence.ledger import Entry
+from platform_assets.evidence.ledger import Entry, to_the_second
 from platform_assets.evidence.standing import (
     GIVEN,
     WAIVER,
@@ -93,7 +93,7 @@ def _event(
 def _over(entry: Entry, gone: Mapping[int, Entry]) -> str:
     if entry.sequence in gone:
         taken = gone[entry.sequence]
-        return f" (withdrawn by {giver(taken)} at {seconds(taken.at)}, ledger entry {taken.sequence})"
+        return f" (withdrawn by {giver(taken)} at {to_the_second(taken.at)}, ledger entry {taken.sequence})"
     return "" if holds_on(entry, today()) else " (ended)"
 
 
@@ -114,7 +114,7 @@ def explain(entries: Sequence[Entry], product: str, version: str) -> list[str]:
         held = f"champion was {before or 'nobody'}"
         outcome = "refused" if last.kind == "refusal" else _outcome(own, last)
         lines.append(
-            f"{outcome} at {seconds(last.at)} by {last.actor} (ledger entry {last.sequence}, {held})"
+            f"{outcome} at {to_the_second(last.at)} by {last.actor} (ledger entry {last.sequence}, {held})"
         )
         gates = last.body.get("gates", ())
         for gate in gates:
@@ -131,13 +131,10 @@ def explain(entries: Sequence[Entry], product: str, version: str) -> list[str]:
             lines += [f"  {reason}" for reason in last.body.get("reasons", ())]
     else:
         lines.append("was never decided")
-    lines += [f"{seconds(event.at)} {event.actor} {event.what}: {event.detail}" for event in map(read, own)]
+    lines += [
+        f"{to_the_second(event.at)} {event.actor} {event.what}: {event.detail}" for event in map(read, own)
+    ]
     return lines
-
-
-def seconds(moment: str) -> str:
-    """A moment of the ledger to the second, as people read it."""
-    return f"{moment[:19]}Z"
 
 
 def _number(value: object) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
-from platform_assets.evidence.ledger import Entry
+from platform_assets.evidence.ledger import Entry, to_the_second
 from platform_assets.evidence.standing import APPROVAL, WAIVER, giver, version_of, withdrawals, withdrawn_of
 from platform_assets.vocabulary import product_table
 
@@ -59,7 +59,8 @@ def told_since(withdrawn: Sequence[tuple[Entry, Entry]]) -> list[str]:
     """One sentence a withdrawal."""
     return [
         f"{answer.kind} {answer.sequence} of {giver(answer)} was withdrawn since by {giver(withdrawal)} at "
-        f"{withdrawal.at[:19]}Z: {withdrawal.body.get('reason', '')} (ledger entry {withdrawal.sequence})"
+        f"{to_the_second(withdrawal.at)}: {withdrawal.body.get('reason', '')} "
+        f"(ledger entry {withdrawal.sequence})"
         for answer, withdrawal in withdrawn
     ]
 

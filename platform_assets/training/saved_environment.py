@@ -49,11 +49,11 @@ def foreign_bytecode(folder: Path) -> Difference | None:
     Bytecode differs from one minor version to the next, and running a foreign one does not raise: it
     ends the process.
     """
-    python = next((found for found in differences(folder) if found.what == PYTHON), None)
-    if python is None or _minor(python.then) == _minor(python.now):
+    then, now = saved_environment(folder).get(PYTHON), _here(PYTHON)
+    if then is None or _minor(then) == _minor(now):
         return None
     pickled = (folder / "model.pkl").read_bytes()
-    return python if all(name in pickled for name in BY_VALUE) else None
+    return Difference(PYTHON, then, now) if all(name in pickled for name in BY_VALUE) else None
 
 
 def in_words(found: tuple[Difference, ...]) -> str:

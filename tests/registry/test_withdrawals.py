@@ -25,7 +25,7 @@ from platform_assets.registry.approval import record_approval
 from platform_assets.registry.champion import champion, reinstate
 from platform_assets.registry.ledger_page import ledger_page
 from platform_assets.registry.timeline import explain, timeline
-from platform_assets.registry.withdrawal import champions_on, who_may_withdraw
+from platform_assets.registry.who_may_withdraw import champions_on, who_may_withdraw
 from platform_assets.registry.withdrawn_answers import withdrawn_behind
 
 ANA, BEN, CY, DATA = "ana@fraud.example", "ben@risk.example", "cy@risk.example", "ana@data.example"
@@ -150,11 +150,11 @@ def test_the_sensors_decide_a_refused_version_again(world, kind):
     world.stores.ledger.append(
         "refusal", PRODUCT, "x", {**world.stores.ledger.entries(PRODUCT, "refusal")[-1].body}
     )
-    assert _is_decided(world.stores, world.product, "2", parity)
+    assert _is_decided(world.stores.ledger.entries(), world.product, "2", parity)
     record_withdrawal(
         world.stores.ledger, named.sequence, named.body.get("by", named.actor), "I learned more"
     )
-    assert not _is_decided(world.stores, world.product, "2", parity)
+    assert not _is_decided(world.stores.ledger.entries(), world.product, "2", parity)
 
 
 # -- after a promotion: it stands, and everybody is told
