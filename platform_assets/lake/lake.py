@@ -1,8 +1,7 @@
 """The lake: immutable files named by content, partitions replaced by one atomic manifest write.
 
 <table>/data/<partition>/<digest>.parquet|json     immutable
-<table>/manifests/<partition>/000001.json ...      every version, oldest first
-<table>/manifests/<partition>/current              the number of the version that counts
+<table>/manifests/<partition>/                     its versions and the one that counts (partition_versions)
 <table>/current/<partition>.parquet                hard link for readers without our code
 """
 
@@ -17,15 +16,17 @@ from typing import TYPE_CHECKING, Any
 
 from platform_assets.errors import LakeError
 from platform_assets.lake.atomic_files import (
-    append_numbered,
-    exclusive_lock,
     half_written,
     link_in_place,
-    numbered,
-    write_atomically,
 )
 from platform_assets.lake.digest import canonical, document_digest, table_digest
 from platform_assets.lake.manifest import Manifest
+from platform_assets.lake.partition_versions import (
+    add_version,
+    current_version,
+    every_version,
+    one_writer,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -66,17 +67,7 @@ class Table:
 
     def manifest(self, partition: str) -> Manifest | None:
         """The current version of a partition; None when it was never built."""
-        current = self.folder / "manifests" / partition / "current"
-        try:
-            number = current.read_bytes().strip()
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        if not number.isdigit():
-            raise LakeError(
-                f"{current}: damaged, it holds no version number; delete this file to rebuild its partition"
-            )
-        path = current.with_name(f"{number.decode()}.json")
-        return Manifest.read(path) if path.exists() else None  # a damaged one was deleted, as told
+        return current_version(self._versions(partition))
 
     def current(self, partitions: Iterable[str] | None = None) -> dict[str, Manifest]:
         """Current manifests by partition; those never built are left out."""
@@ -89,8 +80,8 @@ class Table:
         return {name: manifest.digest for name, manifest in self.current(partitions).items()}
 
     def history(self, partition: str) -> list[Manifest]:
-        """Every version of a partition, oldest first."""
-        return [Manifest.read(path) for path in numbered(self.folder / "manifests" / partition)]
+        """Every version of a partition that ever counted, oldest first."""
+        return every_version(self._versions(partition))
 
     def current_at(self, partition: str, moment: str) -> Manifest | None:
         """The version that was current at a moment (ISO 8601 UTC): *as known then*."""
@@ -244,8 +235,8 @@ class Table:
         anew: bool = False,
     ) -> Manifest:
         plain = {table: dict(sorted(parts.items())) for table, parts in sorted(inputs.items())}
-        folder = self.folder / "manifests" / partition
-        with exclusive_lock(folder / ".lock"):
+        folder = self._versions(partition)
+        with one_writer(folder):
             present = self.manifest(partition)
             path = self.folder / file
             # a file that no current manifest vouches for may be damaged: it is written again
@@ -256,37 +247,36 @@ class Table:
                 if anew:  # rows only: documents have no stable path
                     link_in_place(path, self.folder / "current" / f"{partition}.parquet")
                 return present
-            made: list[Manifest] = []
             # a clock that was set back must not put a version before the one it replaces
             newest = present.created_at if present is not None else ""
 
-            def content(number: int) -> bytes:
-                made[:] = [
-                    Manifest(
-                        table=self.name,
-                        partition=partition,
-                        sequence=number,
-                        digest=digest,
-                        rows=rows,
-                        size_bytes=path.stat().st_size,
-                        file=file,
-                        code_version=code_version,
-                        inputs=plain,
-                        cause=cause,
-                        run_id=run_id,
-                        created_at=max(utc_now(), newest),
-                        schema=schema,
-                        key=key,
-                        notes=dict(notes),
-                    )
-                ]
-                return made[0].to_json()
+            def manifest_of(number: int) -> Manifest:
+                return Manifest(
+                    table=self.name,
+                    partition=partition,
+                    sequence=number,
+                    digest=digest,
+                    rows=rows,
+                    size_bytes=path.stat().st_size,
+                    file=file,
+                    code_version=code_version,
+                    inputs=plain,
+                    cause=cause,
+                    run_id=run_id,
+                    created_at=max(utc_now(), newest),
+                    schema=schema,
+                    key=key,
+                    notes=dict(notes),
+                )
 
-            written = append_numbered(folder, content)
-            if path.suffix == ".parquet":
-                link_in_place(path, self.folder / "current" / f"{partition}.parquet")
-            write_atomically(folder / "current", written.stem.encode())
-            return made[0]
+            def link_stable_path() -> None:
+                if path.suffix == ".parquet":
+                    link_in_place(path, self.folder / "current" / f"{partition}.parquet")
+
+            return add_version(folder, manifest_of, before_switch=link_stable_path)
+
+    def _versions(self, partition: str) -> Path:
+        return self.folder / "manifests" / partition
 
 
 def _write(path: Path, content: bytes) -> None:

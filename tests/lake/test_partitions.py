@@ -46,7 +46,7 @@ def test_tables_and_partitions_by_name_once_they_hold_something(tmp_path: Path) 
     assert both.partitions() == list(both.current()) == list(both.digests()) == [DAY, "2026-01-02"]
     assert list(both.current(["2026-01-02", "2026-01-03"])) == ["2026-01-02"]
     assert lake.table("raw/none").partitions() == []
-    # killed between the manifest and the pointer to it: never built
+    # killed before anything of it counted: never built
     (tmp_path / "tables/raw/a/manifests/2026-01-09").mkdir()
     assert lake.table("raw/a").partitions() == [DAY]
 

@@ -1,0 +1,109 @@
+"""Killed at every single file operation of a write: the version before counts, or the new one; nothing between."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from platform_assets.lake.lake import Lake, Table
+from platform_assets.lake.manifest import Manifest
+
+DAY = "2026-01-01"
+CHANGES_FILES = {"open", "os.mkdir", "os.rename", "os.link", "os.remove"}
+
+
+def put(table: Table, *ids: int) -> Manifest:
+    rows = pa.table({"id": pa.array(ids, pa.int64())})
+    return table.write(DAY, rows, key=["id"], code_version="1", inputs={}, cause="test")
+
+
+def note(table: Table, *words: int) -> Manifest:
+    return table.write_document(DAY, {"words": words}, code_version="1", inputs={}, cause="test")
+
+
+def ended_by_itself(write: Callable[[], object], operation: int) -> bool:
+    """Write in a process of its own that is killed right before its file operation of that number."""
+    child = os.fork()
+    if child == 0:
+        left = operation
+
+        def kill(event: str, arguments: tuple[object, ...]) -> None:
+            nonlocal left
+            if event in CHANGES_FILES:
+                left -= 1
+                if left < 0:
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+        sys.addaudithook(kill)
+        try:
+            write()
+        finally:
+            os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+@pytest.mark.parametrize("write", [put, note])
+@pytest.mark.parametrize("before", [0, 1, 2])
+def test_killed_anywhere_in_a_write(tmp_path: Path, write: Callable[..., Manifest], before: int) -> None:
+    kills = switched = 0
+    while True:
+        table = Lake(tmp_path / str(kills)).table("raw/payments")
+        earlier = [write(table, number) for number in range(before)]
+        ended = ended_by_itself(lambda table=table: write(table, 7, 8), kills)
+        present, versions = table.manifest(DAY), table.history(DAY)
+        assert versions[-1:] == ([present] if present is not None else []), f"operation {kills}"
+        assert versions[:before] == earlier
+        assert len(versions) - before in (0, 1)
+        assert table.current_at(DAY, "9999") == present
+        assert table.partitions() == ([DAY] if present is not None else [])
+        switched += len(versions) > before
+        if present is not None:
+            assert table.path(present).exists()
+        healed = write(table, 7, 8)
+        assert table.manifest(DAY) == healed
+        assert [version.sequence for version in table.history(DAY)] == list(range(1, before + 2))
+        assert sorted(p.name for p in (table.folder / "manifests" / DAY).glob("[!.]*")) == [
+            *(f"{number:06d}.json" for number in range(1, before + 2)), "current",
+        ]  # fmt: skip
+        if write is put:
+            stable = pq.read_table(table.stable_folder() / f"{DAY}.parquet")
+            assert stable.column("id").to_pylist() == [7, 8]
+        if ended:
+            break
+        kills += 1
+    assert kills > 10
+    assert switched >= 2, "a kill right after the switch, and the write that was not killed"
+
+
+def test_a_write_that_fails_before_the_switch_leaves_nothing(table: Table, monkeypatch) -> None:
+    first = put(table, 1)
+
+    def fails(*_: object) -> None:
+        raise OSError("no more links")
+
+    monkeypatch.setattr("platform_assets.lake.lake.link_in_place", fails)
+    with pytest.raises(OSError, match="no more links"):
+        put(table, 2)
+    assert table.history(DAY) == [first]
+    assert not (table.folder / "manifests" / DAY / "prepared.json").exists()
+
+
+def test_a_number_is_not_given_twice(table: Table) -> None:
+    """The manifest that counts was damaged and deleted as told: what is written next must not count at once."""
+    put(table, 1)
+    (table.folder / "manifests" / DAY / f"{put(table, 2).sequence:06d}.json").unlink()
+    assert table.manifest(DAY) is None
+    assert put(table, 2).sequence == 3
+    assert [version.sequence for version in table.history(DAY)] == [1, 3]
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Table:
+    return Lake(tmp_path).table("raw/payments")
