@@ -12,6 +12,8 @@ from platform_assets.product_assets import product_asset
 from platform_assets.resources import PlatformResource
 
 if TYPE_CHECKING:
+    from platform_assets.registry.gates import GateDecision
+    from platform_assets.registry.promotion import Decision
     from platform_assets.registry.timeline import Event
 
 LISTED, DETAIL = 30, 160
@@ -121,21 +123,28 @@ def promotion_asset(repository: Repository, product: Product) -> dg.AssetsDefini
                 "ledger/head": f"{head[0]}:{head[1]}" if head else "none",
                 "ledger/page": dg.MetadataValue.path(str(write_ledger_page(stores, product.name, history))),
             },
+            # every declared check gets a result, also where the decision came before any gate
             check_results=[
-                dg.AssetCheckResult(
-                    asset_key=key,
-                    check_name=checks[g.key],
-                    passed=str(g.verdict) == "PASSED",
-                    # a waived failure stays a failure to look at, in yellow
-                    severity=dg.AssetCheckSeverity.WARN if g.waived_by else dg.AssetCheckSeverity.ERROR,
-                    description=g.told[:500],
-                )
-                for g in decision.gates
-                if g.key in checks
+                _gate_check(key, name, decision, next((g for g in decision.gates if g.key == gate), None))
+                for gate, name in checks.items()
             ],
         )
 
     return promotion
+
+
+def _gate_check(
+    key: dg.AssetKey, name: str, decision: "Decision", gate: "GateDecision | None"
+) -> dg.AssetCheckResult:
+    """What a gate said; one that was not asked is as red as one that failed."""
+    return dg.AssetCheckResult(
+        asset_key=key,
+        check_name=name,
+        passed=gate is not None and str(gate.verdict) == "PASSED",
+        # a waived failure stays a failure to look at, in yellow
+        severity=dg.AssetCheckSeverity.WARN if gate and gate.waived_by else dg.AssetCheckSeverity.ERROR,
+        description=(gate.told if gate else f"UNKNOWN: not decided: {decision.reason}")[:500],
+    )
 
 
 def _listed(event: "Event") -> dict[str, str]:

@@ -133,6 +133,18 @@ def decide(gates: Sequence[Gate], candidate: Candidate, findings: Findings) -> t
     return tuple(_DECIDERS[gate.kind](gate, candidate, findings) for gate in gates)
 
 
+def decided_gates(entries: Sequence[Entry], version: str) -> tuple[GateDecision, ...]:
+    """What the gates said when a version was promoted, as the ledger tells it; empty if it never was."""
+    promotions = [e for e in entries if e.kind == "intent" and e.body.get("to") == version]
+    told = promotions[-1].body["gates"] if promotions else ()
+    return tuple(
+        GateDecision(
+            **{**gate, "verdict": Verdict(gate["verdict"]), "answers": tuple(gate.get("answers", ()))}
+        )
+        for gate in told
+    )
+
+
 def verdict_of(decisions: Sequence[GateDecision]) -> Verdict:
     """PASSED only when there is a decision and all of them passed or are waived."""
     return worst([Verdict.PASSED if decision.holds else decision.verdict for decision in decisions])

@@ -37,6 +37,7 @@ from platform_assets.registry.gates import (
     GateDecision,
     bound,
     decide,
+    decided_gates,
     verdict_of,
 )
 from platform_assets.registry.model_versions import MODEL_TAG, RUN_TAG, candidate_version, lineage
@@ -120,7 +121,10 @@ def _promote(
         if holder is not None and holder.version == name and _same_artifact(confirmed, recorded):
             since = withdrawn_behind(stores.ledger.entries()).get(confirmed.sequence, ()) if confirmed else ()
             reason = "; ".join(["already champion", *told_since(since)])
-            return Decision("already_champion", product.name, name, name, reason, Verdict.PASSED)
+            return Decision(
+                "already_champion", product.name, name, name, reason, Verdict.PASSED,
+                decided_gates(entries, name),
+            )  # fmt: skip
         problems = _problems(stores, product, recorded)
         if problems:
             return _refused(stores, product, actor, recorded, holder, (), problems)
