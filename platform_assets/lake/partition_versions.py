@@ -70,14 +70,14 @@ def add_version(
         before_switch()
         write_atomically(folder / POINTER, number.encode())
     except BaseException:
-        prepared.unlink(missing_ok=True)
+        _settle(folder)  # an interrupt may come right after the switch
         raise
     prepared.rename(folder / f"{number}.json")
     return manifest
 
 
 def _settle(folder: Path) -> None:
-    """What a killed writer left: name the version that counts already, forget one that never did."""
+    """What a stopped writer left: name the version that counts already, forget one that never did."""
     prepared = folder / PREPARED
     if not prepared.exists():
         return

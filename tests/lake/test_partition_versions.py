@@ -1,4 +1,4 @@
-"""Killed at every single file operation of a write: the version before counts, or the new one; nothing between."""
+"""Killed or interrupted at every file operation of a write: the version before counts, or the new one."""
 
 from __future__ import annotations
 
@@ -28,37 +28,50 @@ def note(table: Table, *words: int) -> Manifest:
     return table.write_document(DAY, {"words": words}, code_version="1", inputs={}, cause="test")
 
 
-def ended_by_itself(write: Callable[[], object], operation: int) -> bool:
-    """Write in a process of its own that is killed right before its file operation of that number."""
+def killed() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def interrupted() -> None:
+    """As Dagster ends a run: the write goes on as an exception."""
+    raise KeyboardInterrupt
+
+
+def ended_by_itself(write: Callable[[], object], operation: int, stop: Callable[[], None]) -> bool:
+    """Write in a process of its own that is stopped right before its file operation of that number."""
     child = os.fork()
     if child == 0:
         left = operation
 
-        def kill(event: str, arguments: tuple[object, ...]) -> None:
+        def stop_there(event: str, arguments: tuple[object, ...]) -> None:
             nonlocal left
             if event in CHANGES_FILES:
                 left -= 1
-                if left < 0:
-                    os.kill(os.getpid(), signal.SIGKILL)
+                if left == -1:
+                    stop()
 
-        sys.addaudithook(kill)
+        sys.addaudithook(stop_there)
         try:
             write()
-        finally:
-            os._exit(0)
+        except BaseException:
+            os._exit(1)
+        os._exit(0)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
+@pytest.mark.parametrize("stop", [killed, interrupted])
 @pytest.mark.parametrize("write", [put, note])
 @pytest.mark.parametrize("before", [0, 1, 2])
-def test_killed_anywhere_in_a_write(tmp_path: Path, write: Callable[..., Manifest], before: int) -> None:
-    kills = switched = 0
+def test_stopped_anywhere_in_a_write(
+    tmp_path: Path, write: Callable[..., Manifest], before: int, stop: Callable[[], None]
+) -> None:
+    stops = switched = 0
     while True:
-        table = Lake(tmp_path / str(kills)).table("raw/payments")
+        table = Lake(tmp_path / str(stops)).table("raw/payments")
         earlier = [write(table, number) for number in range(before)]
-        ended = ended_by_itself(lambda table=table: write(table, 7, 8), kills)
+        ended = ended_by_itself(lambda table=table: write(table, 7, 8), stops, stop)
         present, versions = table.manifest(DAY), table.history(DAY)
-        assert versions[-1:] == ([present] if present is not None else []), f"operation {kills}"
+        assert versions[-1:] == ([present] if present is not None else []), f"operation {stops}"
         assert versions[:before] == earlier
         assert len(versions) - before in (0, 1)
         assert table.current_at(DAY, "9999") == present
@@ -77,9 +90,9 @@ def test_killed_anywhere_in_a_write(tmp_path: Path, write: Callable[..., Manifes
             assert stable.column("id").to_pylist() == [7, 8]
         if ended:
             break
-        kills += 1
-    assert kills > 10
-    assert switched >= 2, "a kill right after the switch, and the write that was not killed"
+        stops += 1
+    assert stops > 10
+    assert switched >= 2, "a stop right after the switch, and the write that was not stopped"
 
 
 def test_a_write_that_fails_before_the_switch_leaves_nothing(table: Table, monkeypatch) -> None:

@@ -42,6 +42,7 @@ MODULES = {
     "lake/manifest": ["tests/lake"],
     "lake/digest": ["tests/lake/test_digest.py"],
     "lake/lake": ["tests/lake"],
+    "lake/partition_versions": ["tests/lake/test_partition_versions.py", "tests/lake/test_lake.py"],
     "evidence/evidence": ["tests/evidence"],
     "evidence/ledger": ["tests/evidence"],
     "evidence/waiver": [
@@ -49,8 +50,10 @@ MODULES = {
         "tests/raw/test_trust.py",
         "tests/registry/test_waivers_and_approvals.py",
     ],
-    "evidence/standing": ["tests/evidence"],
+    "evidence/standing": ["tests/evidence", "tests/registry/test_withdrawals.py"],
     "evidence/withdrawal": ["tests/evidence/test_withdrawal.py"],
+    "registry/withdrawn_answers": ["tests/registry/test_withdrawals.py"],
+    "raw/trust": ["tests/raw/test_trust.py"],
     "automation/plan": ["tests/automation"],
     "monitoring/psi": ["tests/monitoring/test_psi.py"],
     "features/window_sql": [
