@@ -50,14 +50,16 @@ def judge(path: Path, how: str) -> None:
     import pyarrow.parquet as pq
 
     from platform_assets.declaration.repository import read_repository
+    from platform_assets.raw.declared_contract import declared_contract
     from platform_assets.raw.expectation_run import ExpectationRun
     from platform_assets.raw.large_day import LargeDay
-    from platform_assets.raw.suite import read_suite
 
     repository = read_repository([CHECKOUT / "feature_repo"])
     source = repository.source("card_transactions")
     started = time.perf_counter()
-    run = ExpectationRun(source, read_suite(repository.contract_path(source)).expectations)
+    run = ExpectationRun(
+        source, declared_contract(source, repository.contract_path(source)).suite.expectations
+    )
     if how == "pieces":
         findings = LargeDay(run, path).findings()
     else:

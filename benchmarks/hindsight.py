@@ -58,7 +58,8 @@ def fill(folder: Path, customers: int) -> None:
 def deliver(folder: Path, day: str, rows) -> None:  # type: ignore[no-untyped-def]
     """Write a raw day and let its contract pass."""
     from platform_assets.evidence.evidence import Evidence, Verdict
-    from platform_assets.raw.contract import KIND, contract_version, contract_versions
+    from platform_assets.raw.declared_contract import declared_contract
+    from platform_assets.raw.judgement import KIND, contract_versions
     from platform_assets.vocabulary import raw_table
 
     stores, repository, product = world(folder)
@@ -71,7 +72,8 @@ def deliver(folder: Path, day: str, rows) -> None:  # type: ignore[no-untyped-de
         inputs={"source": {day: "made"}},
         cause="benchmark",
     )
-    versions = contract_versions(made.digest, contract_version(source, repository.contract_path(source)))
+    contract = declared_contract(source, repository.contract_path(source))
+    versions = contract_versions(made.digest, contract.version)
     stores.evidence.record(Evidence(KIND, made.table, Verdict.PASSED, "made", versions, partition=day))
 
 

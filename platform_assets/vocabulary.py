@@ -45,6 +45,11 @@ def raw_table(source: str) -> str:
     return f"raw/{source}"
 
 
+def contract_table(source: str) -> str:
+    """Lake table of the contracts that were in force for a source, one version each."""
+    return f"contracts/{source}"
+
+
 def feature_table(view: str) -> str:
     """Lake table of a feature view by its `lake_name`, one partition a day."""
     return f"features/{view}"

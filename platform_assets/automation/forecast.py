@@ -11,7 +11,8 @@ from platform_assets.automation.source_observation import observe_source
 from platform_assets.declaration.product import Product
 from platform_assets.declaration.repository import Repository
 from platform_assets.errors import PlatformError
-from platform_assets.raw.contract_change import ContractChange, contract_change
+from platform_assets.raw.contract_change import ContractChange
+from platform_assets.raw.contract_in_force import pending_change
 from platform_assets.stores import Stores
 
 AFTER_TRAINING = (
@@ -39,12 +40,17 @@ class Rebuild:
 
 @dataclass(frozen=True)
 class Forecast:
-    """What would be rebuilt, what cannot be and why, and the live models whose views are touched."""
+    """What would be rebuilt, what cannot be and why, and the live models whose views are touched.
+
+    `contract` is what a changed contract makes of stored days, and `accepted` whether an owner of the
+    source accepts the days that fail: else it does not take effect.
+    """
 
     rebuilds: tuple[Rebuild, ...]
     blocked: Mapping[str, str]
     live: tuple[str, ...]
     contract: ContractChange | None = None
+    accepted: bool = False
 
 
 def forecast(
@@ -61,10 +67,8 @@ def forecast(
     blocked = {
         f"{'/'.join(item.asset)} {day}".strip(): why for item in upstream for day, why in item.blocked.items()
     }
-    change = contract_change(stores, source, repository.contract_path(source))
-    if change is not None:
-        judged = {f"raw day {day}: " for day in change.days}
-        blocked = {what: why for what, why in blocked.items() if not any(why.startswith(d) for d in judged)}
+    change, accepted = pending_change(stores, source, repository.contract_path(source))
+    if change is not None and accepted:
         blocked |= _fails(stores, repository, product, change)
     reason = next((item.reason for item in upstream if item.asset == ("raw", source.name)), "")
     rebuilds = [Rebuild(("raw", source.name), tuple(sorted(raw)), reason)] if raw else []
@@ -81,7 +85,7 @@ def forecast(
             rebuilds.append(Rebuild(("features", f"online_{name}"), (), "view or newest days changed"))
     rebuilds += _of_product(stores, repository, product, raw, touched, blocked)
     changed = [name for name, found in touched.items() if found]
-    return Forecast(tuple(rebuilds), blocked, tuple(_live(stores, repository, changed)), change)
+    return Forecast(tuple(rebuilds), blocked, tuple(_live(stores, repository, changed)), change, accepted)
 
 
 def _fails(

@@ -42,7 +42,7 @@ def observe_source(
     DeclarationError when a view that a live model reads was changed under the same version.
     """
     from platform_assets.features.live_views import check_live_views
-    from platform_assets.raw.contract import contract_version
+    from platform_assets.raw.contract_in_force import contract_standing
     from platform_assets.raw.ingest import raw_code_version
     from platform_assets.raw.source_reader import open_source
     from platform_assets.raw.trust import untrusted_days
@@ -54,7 +54,8 @@ def observe_source(
     tokens = reader.days()
     name = vocabulary.raw_table(source.name)
     current = stores.lake.table(name).current()
-    contract = contract_version(source, suite_path)
+    contracts = contract_standing(stores, source, suite_path)
+    to_settle = contracts.pending and not contracts.refused
     code = raw_code_version(source)
 
     stale: dict[str, str] = {}
@@ -62,14 +63,16 @@ def observe_source(
     for day, token in tokens.items():
         manifest = current.get(day)
         built = manifest is not None and manifest.is_made_from(code, {"source": {day: token}})
-        if built and manifest is not None:
+        if built and manifest is not None and not to_settle:
             evidence = stores.evidence.latest("contract", name, day)
-            if evidence is not None and evidence.holds_for({"raw": manifest.digest, "contract": contract}):
+            versions = {"raw": manifest.digest, "contract": contracts.in_force.version}
+            if evidence is not None and evidence.holds_for(versions):
                 continue
         rows_changed |= not built
-        stale[day] = f"{token}:{manifest.sequence if manifest else 0}:{code}:{contract}"
+        stale[day] = f"{token}:{manifest.sequence if manifest else 0}:{code}:{contracts.declared.version}"
     reason = "new or changed days" if rows_changed else "days to be judged by the declared contract"
-    work = [Work("raw", ("raw", source.name), stale, reason=reason if stale else "")]
+    waits = {"": contracts.refused} if contracts.refused else {}
+    work = [Work("raw", ("raw", source.name), stale, waits, reason=reason if stale else "")]
 
     newest = max(current, default=None)
     known = sorted({*current, *(day for day in tokens if newest is None or day <= newest)})

@@ -11,8 +11,8 @@ from platform_assets.automation.forecast import Forecast, Rebuild
 from platform_assets.automation.past_runs import Pace
 from platform_assets.automation.plan import unbroken
 from platform_assets.command_line.declaration_check import check_declaration
+from platform_assets.declaration.product import Product
 from platform_assets.environments import environment
-from platform_assets.raw.contract_change import ContractChange
 from platform_assets.stores import Stores
 
 
@@ -42,17 +42,17 @@ def plan(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps(_plain(product.name, found, pace, shared), indent=2))
     else:
-        _print(product.name, found, pace, shared)
+        _print(product, found, pace, shared)
     return 0
 
 
 def _print(
-    product: str, found: Forecast, pace: dict[tuple[str, ...], Pace], shared: dict[str, list[str]]
+    product: Product, found: Forecast, pace: dict[tuple[str, ...], Pace], shared: dict[str, list[str]]
 ) -> None:
     if not found.rebuilds:
-        print(f"{product}: nothing would be rebuilt")
+        print(f"{product.name}: nothing would be rebuilt")
     else:
-        print(f"{product}: a run would rebuild")
+        print(f"{product.name}: a run would rebuild")
     total, unknown = 0.0, 0
     for item in found.rebuilds:
         seconds = _seconds(item, pace)
@@ -67,7 +67,7 @@ def _print(
         if others:
             print(f"      shared with {', '.join(others)}")
     if found.contract is not None:
-        print(f"  CONTRACT {_contract_told(found.contract)}")
+        print(f"  CONTRACT changed; {found.contract.told}. {_effect(found, product.source)}")
     for line in found.live:
         print(f"  LIVE {line}")
     for what, why in list(found.blocked.items())[:5]:
@@ -99,20 +99,20 @@ def _plain(
         "live": list(found.live),
         "blocked": dict(found.blocked),
         "contract": None if found.contract is None else dataclasses.asdict(found.contract),
+        "contract_accepted": found.accepted,
     }
 
 
-def _contract_told(change: ContractChange) -> str:
-    """What the changed contract would do to days that are stored."""
-    told = f"changed; judged by it, {len(change.fails)} of {len(change.days)} stored days no longer pass"
-    if change.fails:
-        spans = ", ".join(a if a == b else f"{a} .. {b}" for a, b in unbroken(sorted(change.fails))[:3])
-        first = min(change.fails)
-        told += (
-            f" ({spans}; first: {change.fails[first]}); what they reach is not built on then. "
-            f"`platform-assets contract judge` lists them"
-        )
-    return told + (f"; {len(change.heals)} that did not pass do" if change.heals else "")
+def _effect(found: Forecast, source: str) -> str:
+    """What becomes of a changed contract in the next run."""
+    if found.contract is None or not found.contract.fails:
+        return "It takes effect with the next run"
+    if found.accepted:
+        return "It takes effect with the next run, as accepted: what these days reach is not built on then"
+    return (
+        f"It does not take effect: change it, or accept that: platform-assets contract accept {source} "
+        f"--by <you> --reason <why>; `platform-assets contract judge {source}` lists the days"
+    )
 
 
 def _seconds(item: Rebuild, pace: dict[tuple[str, ...], Pace]) -> float | None:

@@ -41,7 +41,8 @@ def garbage(stores: Stores, *, keep_days: int = KEEP_DAYS, now: datetime | None 
 
     Kept are: current versions and the newest of each partition; versions of the last `keep_days`
     days; every version of a registered model with all it was made from, back to the raw rows; what
-    each online state was filled from; and every version of the raw days behind a current training set.
+    each online state was filled from; every contract that was in force; and every version of the raw
+    days behind a current training set.
     Raises Blocked for less than one day, LakeError for a damaged manifest: then nothing is known.
     """
     if keep_days < 1:
@@ -101,6 +102,8 @@ def needed(manifests: Iterable[Manifest], *, current: set[tuple[str, str, int]],
             ancestors.append(key)
         if is_current and key[0].endswith("/training_set"):
             training_sets.append(key)
+        if key[0].startswith("contracts/"):
+            kept.add(key)  # small, and evidence names them
         if is_current or any(m.created_at >= since or newest[(m.table, m.partition)] is m for m in versions):
             kept.add(key)
     kept |= _with_inputs(ancestors, by_key)

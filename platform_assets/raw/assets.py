@@ -1,8 +1,8 @@
 """Raw rows of a source as a daily asset, with one check for each expectation of its contract."""
 
 import time
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
@@ -12,16 +12,20 @@ from platform_assets.declaration.source import Source
 from platform_assets.evidence.evidence import Evidence, Verdict
 from platform_assets.resources import PlatformResource
 
+if TYPE_CHECKING:
+    from platform_assets.raw.contract_in_force import ContractStanding
+
 DAYS_SHOWN = 20
+IN_FORCE_CHECK = "contract_in_force"
 
 
 def raw_asset(repository: Repository, source: Source) -> dg.AssetsDefinition:
     """One partition a day; a range of days is one run with one verdict per day and expectation."""
-    from platform_assets.raw.contract import expectation_names
+    from platform_assets.raw.declared_contract import declared_contract
 
     key = asset_keys.raw_key(source.name)
     suite_path = repository.contract_path(source)
-    names = expectation_names(source, suite_path)
+    names = declared_contract(source, suite_path).checks
 
     @dg.asset(
         key=key,
@@ -35,6 +39,13 @@ def raw_asset(repository: Repository, source: Source) -> dg.AssetsDefinition:
         check_specs=[
             dg.AssetCheckSpec(name, asset=key, description=f"{severity}: {text}")
             for name, severity, text in names
+        ]
+        + [
+            dg.AssetCheckSpec(
+                IN_FORCE_CHECK,
+                asset=key,
+                description="The declared contract counts: stored days pass it, or an owner accepts that.",
+            )
         ],
         metadata={
             "dagster/column_schema": events.column_schema(
@@ -49,6 +60,7 @@ def raw_asset(repository: Repository, source: Source) -> dg.AssetsDefinition:
     )
     def raw(context: dg.AssetExecutionContext, platform: PlatformResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
         from platform_assets.raw.contract import evaluate_contract
+        from platform_assets.raw.contract_in_force import contract_standing
         from platform_assets.raw.ingest import ingest_day
         from platform_assets.raw.source_reader import open_source
 
@@ -72,6 +84,7 @@ def raw_asset(repository: Repository, source: Source) -> dg.AssetsDefinition:
         )
         started = time.perf_counter()
         verdicts = evaluate_contract(stores, source, suite_path, days, run_id=context.run.run_id)
+        contracts = contract_standing(stores, source, suite_path)
         red = sorted(day for day, evidence in verdicts.items() if evidence.verdict is not Verdict.PASSED)
         events.say(
             f"raw/{source.name} contract",
@@ -82,19 +95,50 @@ def raw_asset(repository: Repository, source: Source) -> dg.AssetsDefinition:
         return events.range_result(
             context,
             manifests,
-            check_results=[_check(key, name, severity, verdicts) for name, severity, _ in names],
+            check_results=[
+                *(_check(key, name, severity, verdicts, contracts.pending) for name, severity, _ in names),
+                _in_force(key, contracts, red),
+            ],
         )
 
     return raw
 
 
+def _in_force(key: dg.AssetKey, contracts: "ContractStanding", red: Sequence[str]) -> dg.AssetCheckResult:
+    """Whether the declared contract counts: else its own checks cannot tell which days did not pass."""
+    return dg.AssetCheckResult(
+        asset_key=key,
+        check_name=IN_FORCE_CHECK,
+        passed=not contracts.pending,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=contracts.refused[:500] or f"contract {contracts.in_force.version}",
+        metadata={
+            "in_force": contracts.in_force.version,
+            "declared": contracts.declared.version,
+            "days_not_passed": len(red),
+            **({"not_passed": ", ".join(red[:DAYS_SHOWN])} if red else {}),
+        },
+    )
+
+
 def _check(
-    key: dg.AssetKey, name: str, severity: str, verdicts: Mapping[str, Evidence]
+    key: dg.AssetKey, name: str, severity: str, verdicts: Mapping[str, Evidence], pending: bool
 ) -> dg.AssetCheckResult:
-    """One expectation over all days of the run: the days that did not pass, with what was seen."""
+    """One expectation over all days of the run: the days that did not pass, with what was seen.
+
+    While the declared contract is pending, days were not asked what only it holds.
+    """
     rows: list[dict[str, Any]] = []
     for day, evidence in sorted(verdicts.items()):
         found = [e for e in evidence.measured.get("expectations", []) if e["name"] == name]
+        if not found and pending:
+            return dg.AssetCheckResult(
+                asset_key=key,
+                check_name=name,
+                passed=False,
+                severity=dg.AssetCheckSeverity.WARN,
+                description=f"not asked: it is declared and not in force, see {IN_FORCE_CHECK}",
+            )
         if not found:
             rows.append(
                 {

@@ -1,19 +1,11 @@
-"""The suite of a data contract as its file says it, read without Great Expectations."""
+"""The suite of a data contract by its JSON, read without Great Expectations."""
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
-
-from platform_assets.declaration.source import Source
-from platform_assets.lake.digest import document_digest
-
-CONTRACT_FORMAT = 1
-"""Raise it when the same suite and rows may get another verdict."""
 
 VOLUME_NAME = "expected_volume"
 SUITE_NAME = "suite"
@@ -44,58 +36,20 @@ class Suite:
     problem: str = ""
 
 
-def read_suite(path: Path) -> Suite:
-    """Read a suite file; never raises, since a contract that cannot be read has the verdict UNKNOWN."""
+def suite_of(content: Any, where: str) -> Suite:
+    """A suite by its JSON; never raises, `where` is named in the problem when it is none."""
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-        found = tuple(_expectation(item) for item in data["expectations"])
-    except OSError as error:
-        return Suite(problem=f"{path}: the contract cannot be read ({error.strerror})")
+        found = tuple(_expectation(item) for item in content["expectations"])
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        return Suite(
-            problem=f"{path}: not a Great Expectations suite ({error!r}); "
-            f"expected JSON with a list `expectations`"
-        )
+        return Suite(problem=no_suite(where, error))
     if not found:
-        return Suite(problem=f"{path}: the contract holds no expectation")
+        return Suite(problem=f"{where}: the contract holds no expectation")
     return Suite(_with_names(found))
 
 
-def expectation_names(source: Source, suite_path: Path) -> list[tuple[str, str, str]]:
-    """Name, severity and text of every check of a contract, the expected volume last.
-
-    A suite that cannot be read is one critical check of its own, so that it is seen.
-    """
-    suite = read_suite(suite_path)
-    checks = [(e.name, e.severity, e.description) for e in suite.expectations]
-    if suite.problem:
-        checks = [(SUITE_NAME, "critical", "The contract can be read")]
-    return [*checks, (VOLUME_NAME, source.volume.severity, volume_text(source))]
-
-
-def volume_text(source: Source) -> str:
-    """What the expected volume asks, in words."""
-    volume = source.volume
-    return (
-        f"Rows of a day are {volume.at_least:g} to {volume.at_most:g} times the median of the "
-        f"{volume.neighbours} nearest other days"
-    )
-
-
-def contract_version(source: Source, suite_path: Path) -> str:
-    """32 hex digits over the suite, the declared volume and what is masked; layout does not count."""
-    try:
-        suite: Any = json.loads(suite_path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        suite = None
-    return document_digest(
-        {
-            "format": CONTRACT_FORMAT,
-            "suite": suite,
-            "volume": source.volume.model_dump(mode="json"),
-            "masked": [column.name for column in source.columns if column.masked],
-        }
-    )
+def no_suite(where: str, error: Exception) -> str:
+    """What is told of content that is no suite."""
+    return f"{where}: not a Great Expectations suite ({error!r}); expected JSON with a list `expectations`"
 
 
 def _expectation(item: Mapping[str, Any]) -> Expectation:

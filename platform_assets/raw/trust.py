@@ -10,7 +10,8 @@ from platform_assets.declaration.source import Source
 from platform_assets.evidence.evidence import Evidence, Verdict
 from platform_assets.evidence.waiver import waiver_for
 from platform_assets.lake.manifest import Manifest
-from platform_assets.raw.contract import KIND, contract_version, contract_versions
+from platform_assets.raw.contract_in_force import contract_standing
+from platform_assets.raw.judgement import KIND, contract_versions
 from platform_assets.stores import Stores
 from platform_assets.vocabulary import raw_table
 
@@ -19,11 +20,11 @@ def untrusted_days(stores: Stores, source: Source, suite_path: Path, days: Itera
     """Days of those asked that may not be built on, each with its reason and the way out.
 
     A day is trusted when its raw partition is there and contract evidence on exactly its rows and
-    the present contract is PASSED, or an owner's waiver covers that evidence. Days outside the
+    the contract in force is PASSED, or an owner's waiver covers that evidence. Days outside the
     source's declared start and end are not missing.
     """
     table = stores.lake.table(raw_table(source.name))
-    version = contract_version(source, suite_path)
+    version = contract_standing(stores, source, suite_path).in_force.version
     found: dict[str, str] = {}
     for day in sorted(set(days)):
         moment = date.fromisoformat(day)

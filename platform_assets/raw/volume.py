@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Mapping
 from datetime import date
 
-from platform_assets.declaration.source import Source
+from platform_assets.declaration.source import Volume
 from platform_assets.evidence.evidence import Verdict
 from platform_assets.raw.finding import Finding
 from platform_assets.raw.suite import VOLUME_NAME
@@ -14,13 +14,13 @@ from platform_assets.raw.suite import VOLUME_NAME
 ENOUGH_DAYS = 3
 
 
-def expected_volume(source: Source, day: str, rows: Mapping[str, int]) -> Finding:
+def expected_volume(volume: Volume, day: str, rows: Mapping[str, int]) -> Finding:
     """Hold a day's rows against the median of the nearest other days of `rows` (day -> count).
 
     Fewer than three other days measure nothing: UNKNOWN, and not blocking, since the first days of a
     source have no others; an empty day is refused even then.
     """
-    volume, count = source.volume, rows[day]
+    count = rows[day]
 
     def finding(verdict: Verdict, reason: str, ratio: float | None, blocking: bool = True) -> Finding:
         observed = {"rows": count, "ratio": None if ratio is None else round(ratio, 4)}

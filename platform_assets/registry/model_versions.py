@@ -38,7 +38,7 @@ def register(
     Raises Blocked when the split was not trained, or was trained on a training set that is no
     longer current, and when the registry has lost its versions.
     """
-    from platform_assets.raw.contract import contract_version
+    from platform_assets.raw.contract_in_force import contract_standing
 
     split_id = present_split_id(stores, product)
     sets = stores.lake.table(product_table(product.name, "training_set"))
@@ -68,7 +68,7 @@ def register(
         "gates": trained["gates"],
         "raw": raw,
         "raw_digest": digest_of_digests(raw),
-        "contract_version": contract_version(source, suite_path),
+        "contract_version": contract_standing(stores, source, suite_path).in_force.version,
         "trained_as_of": training_set.notes["trained_as_of"],
         "train_days": list(training_set.notes["train_days"]),
         "test_days": list(training_set.notes["test_days"]),

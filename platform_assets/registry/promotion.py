@@ -252,7 +252,7 @@ def _findings(
     suite_path: Path,
     comparison: Comparison | None,
 ) -> Findings:
-    from platform_assets.raw.contract import contract_version
+    from platform_assets.raw.contract_in_force import contract_standing
 
     def history(kind: str, noun: str, part: str = partition) -> list[Evidence]:
         return stores.evidence.history(kind, product_table(product.name, noun), part)
@@ -279,7 +279,7 @@ def _findings(
         parity=history("parity", "parity_report", ""),
         contract=contract,
         waived=waived,
-        contract_version=contract_version(source, suite_path),
+        contract_version=contract_standing(stores, source, suite_path).in_force.version,
         online={view: manifest.digest if manifest else None for view, manifest in online.items()},
         view_parity={v.name: view_parity_history(stores, v) for v in served},
         view_versions={v.name: view_parity_versions(stores, v) for v in served},

@@ -15,11 +15,11 @@ from platform_assets.declaration.repository import read_repository
 from platform_assets.declaration.source import Volume
 from platform_assets.evidence.evidence import Verdict
 from platform_assets.home import Home
-from platform_assets.raw.contract import contract_version, evaluate_contract, expectation_names
+from platform_assets.raw.contract import evaluate_contract
+from platform_assets.raw.declared_contract import declared_contract
 from platform_assets.raw.expectation_run import ExpectationRun
 from platform_assets.raw.ingest import ingest_day
 from platform_assets.raw.source_reader import open_source
-from platform_assets.raw.suite import read_suite
 from platform_assets.stores import Stores
 
 PASSED, FAILED, UNKNOWN = Verdict.PASSED, Verdict.FAILED, Verdict.UNKNOWN
@@ -35,11 +35,11 @@ def test_a_verdict_for_every_day_bound_to_its_rows(tmp_path: Path) -> None:
     for day, evidence in found.items():
         assert (evidence.kind, evidence.subject, evidence.partition) == ("contract", "raw/orders", day)
         assert evidence.versions == {
-            "raw": digests[day], "contract": contract_version(lake.source, lake.suite)
+            "raw": digests[day], "contract": declared_contract(lake.source, lake.suite).version
         }  # fmt: skip
         assert evidence.measured["rows"] == 5
         assert lake.stores.evidence.latest("contract", "raw/orders", day) == evidence
-    names = [name for name, _, _ in expectation_names(lake.source, lake.suite)]
+    names = [name for name, _, _ in declared_contract(lake.source, lake.suite).checks]
     assert names == ["price_be_between", "buyer_be_between", "note_be_in_set", "expected_volume"]
     assert list(verdicts(found[days[0]])) == names
 
@@ -133,7 +133,10 @@ def test_a_suite_that_cannot_be_read_is_unknown(tmp_path: Path, content: str | N
     assert {e.verdict for e in found.values()} == {UNKNOWN}
     assert all(str(lake.suite) in e.reason for e in found.values())
     assert lake.untrusted(*days).keys() == set(days)
-    assert [name for name, _, _ in expectation_names(lake.source, lake.suite)] == ["suite", "expected_volume"]
+    assert [name for name, _, _ in declared_contract(lake.source, lake.suite).checks] == [
+        "suite",
+        "expected_volume",
+    ]
 
 
 def test_a_missing_partition_is_unknown(tmp_path: Path) -> None:
@@ -213,9 +216,9 @@ def test_a_volume_that_only_warns_does_not_fail(tmp_path: Path) -> None:
 )
 def test_contract_version_follows_what_is_asked(tmp_path: Path, change: Any, moves: bool) -> None:
     lake = RawLake(tmp_path)
-    before = contract_version(lake.source, lake.suite)
+    before = declared_contract(lake.source, lake.suite).version
     change(lake)
-    assert (contract_version(lake.source, lake.suite) != before) is moves
+    assert (declared_contract(lake.source, lake.suite).version != before) is moves
 
 
 def test_found_again_the_earlier_evidence_stays(tmp_path: Path) -> None:
@@ -284,7 +287,9 @@ _RUNS: list[ExpectationRun] = []
 def _opened(folder: Path) -> ExpectationRun:
     if not _RUNS:
         lake = RawLake(folder, *SUITE)
-        _RUNS.append(ExpectationRun(lake.source, read_suite(lake.suite).expectations))
+        _RUNS.append(
+            ExpectationRun(lake.source, declared_contract(lake.source, lake.suite).suite.expectations)
+        )
     return _RUNS[0]
 
 

@@ -17,10 +17,10 @@ from raw_sources import rows_of, small_source, with_column
 
 from platform_assets.declaration.source import Column
 from platform_assets.raw import large_day
+from platform_assets.raw.declared_contract import declared_contract
 from platform_assets.raw.expectation_run import ExpectationRun
 from platform_assets.raw.finding import Finding
 from platform_assets.raw.large_day import LargeDay
-from platform_assets.raw.suite import read_suite
 
 MIDNIGHT = datetime(2024, 3, 1)
 TYPES = {
@@ -164,7 +164,7 @@ EXPECTATIONS = [
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> ExpectationRun:
     lake = RawLake(tmp_path_factory.mktemp("suite"), *EXPECTATIONS)
-    suite = read_suite(lake.suite)
+    suite = declared_contract(lake.source, lake.suite).suite
     assert not suite.problem
     return ExpectationRun(SOURCE, suite.expectations)
 
@@ -273,7 +273,7 @@ def test_what_needs_the_whole_day_at_once_is_unknown(
 ) -> None:
     lake = RawLake(tmp_path, asked)
     pq.write_table(day(), tmp_path / "day.parquet")
-    only = ExpectationRun(SOURCE, read_suite(lake.suite).expectations)
+    only = ExpectationRun(SOURCE, declared_contract(lake.source, lake.suite).suite.expectations)
     (finding,) = LargeDay(only, tmp_path / "day.parquet").findings()
     assert finding.verdict == "UNKNOWN"
     assert reason in finding.reason

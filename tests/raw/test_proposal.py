@@ -11,7 +11,8 @@ from raw_lake import PRICE, RawLake, verdicts
 from raw_sources import rows_of, with_column
 
 from platform_assets.errors import LakeError
-from platform_assets.raw.contract import judge_contract
+from platform_assets.raw.declared_contract import declared_contract
+from platform_assets.raw.judgement import judge_contract
 from platform_assets.raw.proposal import propose_contract, with_slack
 
 
@@ -30,7 +31,9 @@ def test_a_proposal_holds_on_the_days_it_was_read_off(tmp_path: Path) -> None:
     lake, days = stored(tmp_path)
     suite = propose_contract(lake.stores, lake.source)
     lake.suite.write_text(json.dumps(suite))
-    for evidence in judge_contract(lake.stores, lake.source, lake.suite, days).values():
+    for evidence in judge_contract(
+        lake.stores, lake.source, declared_contract(lake.source, lake.suite), days
+    ).values():
         assert set(verdicts(evidence).values()) == {"PASSED"}, evidence.reason
     kwargs = {item["meta"]["name"]: item["kwargs"] for item in suite["expectations"]}
     assert kwargs == {
@@ -67,7 +70,7 @@ def test_judging_names_the_days_and_records_nothing(tmp_path: Path) -> None:
     before = lake.ask(*days)
     stricter = {**PRICE, "kwargs": {"column": "price", "min_value": 0, "max_value": 11}}
     lake.declare(stricter)
-    found = judge_contract(lake.stores, lake.source, lake.suite, days)
+    found = judge_contract(lake.stores, lake.source, declared_contract(lake.source, lake.suite), days)
     assert [str(evidence.verdict) for evidence in found.values()] == ["PASSED", "PASSED", "FAILED", "FAILED"]
     for day in days:
         assert lake.stores.evidence.history("contract", "raw/orders", day) == [before[day]]

@@ -5,13 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from raw_lake import BUYER, RawLake
+from raw_lake import BUYER, RawLake, expect
 from raw_sources import rows_of, with_column
 
 from platform_assets.errors import Blocked, LakeError
 from platform_assets.evidence.evidence import Evidence
 from platform_assets.evidence.waiver import record_waiver, waiver_for
 from platform_assets.evidence.withdrawal import record_withdrawal
+from platform_assets.raw.declared_contract import declared_contract
 
 OWNER = "team:shop"
 ANA = "ana@payments.example"
@@ -50,7 +51,7 @@ def test_a_red_day_is_not_trusted_and_says_why(lake: RawLake) -> None:
         (lambda lake: None, "2024-03-05", "no raw partition"),
         (lambda lake: lake.put("2024-03-05"), "2024-03-05", "never evaluated"),
         (lambda lake: lake.put("2024-03-01", rows_of("2024-03-01", 6)), "2024-03-01", "other rows"),
-        (lambda lake: lake.declare(BUYER), "2024-03-01", "another contract"),
+        (lambda lake: (lake.declare(BUYER), lake.ask("2024-03-03")), "2024-03-01", "another contract"),
     ],
     ids=["missing", "not evaluated", "changed since", "contract changed since"],
 )
@@ -91,7 +92,18 @@ def test_a_withdrawn_waiver_leaves_the_day_untrusted_again(lake: RawLake) -> Non
 
 def test_a_waiver_does_not_cover_stale_evidence(lake: RawLake) -> None:
     record_waiver(lake.stores.ledger, red(lake), OWNER, "refunds", TOMORROW, by=ANA)
-    lake.declare(BUYER)
+    stricter = expect("column_values_to_be_between", column="price", min_value=0, max_value=90)
+    lake.declare(stricter, BUYER)
+    lake.ask(BAD_DAY)
+    assert lake.untrusted(BAD_DAY) == {}, (
+        "the contract that was waived is in force until an owner accepts the other"
+    )
+    change = lake.stores.evidence.latest(
+        "contract_change", "raw/orders", declared_contract(lake.source, lake.suite).version
+    )
+    assert change is not None
+    record_waiver(lake.stores.ledger, change, OWNER, "they were no refunds", TOMORROW, by=ANA)
+    lake.ask("2024-03-03")
     assert list(lake.untrusted(BAD_DAY)) == [BAD_DAY]
 
 

@@ -229,7 +229,7 @@ class World:
     def evidence(self) -> dict[str, Evidence]:
         """Green evidence on the exact present versions, by kind (contract by day)."""
         from platform_assets.parity.view_parity import view_parity_versions
-        from platform_assets.raw.contract import contract_version
+        from platform_assets.raw.declared_contract import declared_contract
 
         rows, run = (
             self.table("training_set").manifest(SPLIT_ID),
@@ -243,7 +243,7 @@ class World:
         of_view = Evidence(
             "parity", online.table, Verdict.PASSED, "PASSED by test", view_parity_versions(self.stores, view)
         )
-        suite = contract_version(self.repository.source("payments"), self.suite_path)
+        suite = declared_contract(self.repository.source("payments"), self.suite_path).version
         named = {
             "feature_equality": (rows.table, SPLIT_ID, {"training_set": rows.digest, "views": views}),
             "leakage": (rows.table, SPLIT_ID, {"training_set": rows.digest, "views": views}),

@@ -81,9 +81,9 @@ class Bank:
 
     def contract(self, raw: Manifest, verdict: Verdict) -> None:
         """Record contract evidence for a raw day as if the contract had been evaluated."""
-        from platform_assets.raw.contract import contract_version
+        from platform_assets.raw.declared_contract import declared_contract
 
-        version = contract_version(self.repository.source(self.product.source), self.suite)
+        version = declared_contract(self.repository.source(self.product.source), self.suite).version
         self.stores.evidence.record(
             Evidence(
                 kind="contract",

@@ -21,7 +21,8 @@ from platform_assets.evidence.evidence import Evidence, Verdict
 from platform_assets.features.compute import build_feature_days
 from platform_assets.home import Home
 from platform_assets.lake.manifest import Manifest
-from platform_assets.raw.contract import KIND, contract_version, contract_versions
+from platform_assets.raw.declared_contract import declared_contract
+from platform_assets.raw.judgement import KIND, contract_versions
 from platform_assets.stores import Stores
 from platform_assets.training.training_set import build_training_set, days_read, newest_split
 from platform_assets.vocabulary import AVAILABLE_AT, raw_table
@@ -169,7 +170,7 @@ class Service:
 
     def trust(self, raw: Manifest) -> None:
         """Record contract evidence for a raw day as if the contract had been evaluated."""
-        version = contract_version(self.source, self.repository.contract_path(self.source))
+        version = declared_contract(self.source, self.repository.contract_path(self.source)).version
         self.stores.evidence.record(
             Evidence(
                 kind=KIND,
