@@ -133,5 +133,5 @@ def _numbers(column: pa.ChunkedArray) -> np.ndarray:
 
     if pa.types.is_boolean(column.type):
         column = column.cast(pa.int8())
-    values: np.ndarray = pc.fill_null(column.cast(pa.float64()), float("nan")).to_numpy()
+    values: np.ndarray = pc.fill_null(column.cast(pa.float64(), safe=False), float("nan")).to_numpy()
     return values

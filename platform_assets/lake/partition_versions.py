@@ -32,7 +32,7 @@ def current_version(folder: Path) -> Manifest | None:
     for path in (named, folder / PREPARED, named):  # it may take its name while we look
         with contextlib.suppress(FileNotFoundError):
             manifest = Manifest.read(path)
-            if path == named or manifest.sequence == int(number):
+            if manifest.sequence == int(number):
                 return manifest
     return None  # a damaged one was deleted, as told
 
