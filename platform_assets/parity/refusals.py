@@ -14,16 +14,18 @@ from platform_assets.online.whole_state import read_all_events
 from platform_assets.parity.hypotheses import Cause
 from platform_assets.parity.repair_plan import FILL
 from platform_assets.stores import Stores
-from platform_assets.vocabulary import online_table
+from platform_assets.vocabulary import online_table, raw_table
 
 
 def refusal(stores: Stores, repository: Repository, view: FeatureView) -> dict[str, Any]:
-    """A cause and a repair as tables; both empty when the store serves, or cannot be read at all."""
+    """A cause and a repair as tables; both empty when the store serves, cannot be read, or has no raw day."""
     payload = stores.lake.table(online_table(view.lake_name)).document(PARTITION)
+    source = repository.source(view.source)
     if payload is None:
+        if not stores.lake.table(raw_table(source.name)).partitions():
+            return {}  # no fill can put right that there is no raw day to fill from
         return _told(view, Cause.STUCK_MATERIALIZATION, "the view was never materialized", 0)
     entities = int(payload.get(ENTITIES, 0))
-    source = repository.source(view.source)
     if payload["view_version"] != view.code_version or payload["measures"] != shape(source, view):
         told = f"the store was filled for {payload['view_version']}, and {view.code_version} is declared"
         return _told(view, Cause.DEFINITION_VERSION, told, entities)

@@ -29,6 +29,7 @@ from sales_world import (
 from platform_assets.automation.source_observation import _unmeasured
 from platform_assets.declaration.feature_view import FeatureView
 from platform_assets.evidence.evidence import Verdict
+from platform_assets.home import Home
 from platform_assets.online.online_state import midnight, recent_events
 from platform_assets.online.serving_windows import finish
 from platform_assets.parity.differences import compare
@@ -38,6 +39,7 @@ from platform_assets.parity.training_values import nobodys_values, trained_at_cu
 from platform_assets.parity.view_measurement import measure_view
 from platform_assets.parity.view_parity import newest_view_parity, view_parity
 from platform_assets.parity.window_values import OwnRows, window_values
+from platform_assets.stores import Stores
 from platform_assets.vocabulary import raw_table
 
 VIEWS = (SHOP_TRADE, MEMBER_RETURNS)
@@ -217,3 +219,9 @@ def test_what_people_see_begins_with_verdict_causes_and_repair(world: World) -> 
     ]  # fmt: skip
     assert "0.00% now" in shown["share over time"].value
     assert len(shown["features"].records) == 16
+
+
+def test_where_there_is_no_raw_day_nothing_can_be_repaired(tmp_path: Path) -> None:
+    evidence = view_parity(Stores.at(Home.at(tmp_path)), REPOSITORY, SHOP_TRADE)
+    assert evidence.verdict is Verdict.UNKNOWN
+    assert not evidence.measured.get("repair"), "a fill would end with the same"
