@@ -55,6 +55,12 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             ("contract", "judge", "card_transactions", "--suite", "x.json"),
             "x.json: the contract cannot be read",
         ),
+        (("contract", "accept", "card_transactions", *BY), "does not own source card_transactions"),
+        (
+            ("contract", "accept", "card_transactions", "--owner", "team:payments-data", *BY),
+            "the declared contract of card_transactions is in force; there is nothing to accept",
+        ),
+        (("contract", "history", "card_transactions"), "no contract of card_transactions was in force yet"),
         (("parity", "--view", "terminal_risks"), "did you mean 'terminal_risk'?"),
         (("collect-garbage", "--delete"), "removing data needs a person"),
         (("collect-garbage", "--keep-days", "0"), "--keep-days: at least 1"),
