@@ -17,7 +17,8 @@ from platform_assets.evidence.standing import standing, today, withdrawals
 from platform_assets.evidence.waiver import record_waiver, waiver_for
 from platform_assets.evidence.withdrawal import record_withdrawal
 
-ANA, BEN, TEAM = "ana@payments.example", "ben@payments.example", "team:payments"
+ABE, ANA, BEN = "abe@payments.example", "ana@payments.example", "ben@payments.example"
+TEAM = "team:payments"
 
 
 def red(what: str = "a") -> Evidence:
@@ -70,12 +71,21 @@ def test_an_older_waiver_of_the_same_still_covers(ledger: Ledger) -> None:
     [
         (ANA, "", (), True),
         (BEN, "", (), False),
+        (ABE, "", (), False),
         (BEN, "", (BEN,), True),
         (BEN, TEAM, (TEAM,), True),
         (BEN, TEAM, (), False),
         (BEN, "", (TEAM,), False),
     ],
-    ids=["who gave it", "stranger", "named", "for the team", "for no owner", "a team is not its people"],
+    ids=[
+        "who gave it",
+        "stranger",
+        "another",
+        "named",
+        "for the team",
+        "for no owner",
+        "a team is not its people",
+    ],
 )
 def test_who_may_withdraw(ledger: Ledger, by: str, owner: str, may: tuple[str, ...], allowed: bool) -> None:
     if allowed:

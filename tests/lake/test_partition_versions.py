@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from platform_assets.lake import partition_versions
 from platform_assets.lake.lake import Lake, Table
 from platform_assets.lake.manifest import Manifest
 
@@ -126,6 +127,26 @@ def test_a_version_that_never_counted_does_not_stand_in_for_a_deleted_one(table:
     assert Manifest.read(folder / "prepared.json").sequence == 2
     assert table.manifest(DAY) is None
     assert table.history(DAY) == []
+    written = put(table, 5)
+    assert written.sequence == 2
+    assert table.history(DAY) == [written]
+
+
+def test_a_version_that_takes_its_name_while_the_history_is_read_stands_in_it_once(
+    table: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    versions = [put(table, 1), put(table, 2)]
+    named = table.folder / "manifests" / DAY / "000002.json"
+    prepared = named.rename(named.with_name("prepared.json"))
+    really = partition_versions.current_version
+
+    def current_version(folder: Path) -> Manifest | None:
+        found = really(folder)
+        prepared.rename(named)
+        return found
+
+    monkeypatch.setattr(partition_versions, "current_version", current_version)
+    assert table.history(DAY) == versions
 
 
 @pytest.fixture

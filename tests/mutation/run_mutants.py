@@ -76,7 +76,7 @@ MODULES = {
     "hindsight/difference": ["tests/hindsight/test_difference.py"],
     "parity/differences": ["tests/parity/test_differences.py"],
     "parity/key_alignment": ["tests/parity/test_differences.py"],
-    "online/serving_windows": ["tests/online/test_online_store.py", "tests/online/test_declared_serving.py"],
+    "online/serving_windows": ["tests/online/test_serving_windows.py"],
 }
 
 # annotations are never run, and an exception nobody raises cannot be told from another

@@ -14,8 +14,6 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from card_golden import EXTERNAL, TOLERANCE, card_repository, needs_external
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from sales_world import (
     DAYS,
     MEMBER_RETURNS,
@@ -43,7 +41,6 @@ from platform_assets.online.online_store import (
     open_online_store,
     serve,
 )
-from platform_assets.online.serving_windows import Events, finish
 from platform_assets.stores import Stores
 from platform_assets.vocabulary import AVAILABLE_AT, online_table, raw_table
 
@@ -333,58 +330,6 @@ def test_an_entity_that_feast_cannot_look_up_is_refused() -> None:
     repository = Repository(REPOSITORY.sources, entities, {SHOP_TRADE.name: SHOP_TRADE})
     with pytest.raises(DeclarationError, match="int64 or string"):
         feast_objects(repository, lambda view: Path(view))
-
-
-# windows finished in numpy against the definition, spelled out
-
-HOURS = st.integers(0, 60)
-EVENTS = st.lists(st.tuples(HOURS, st.integers(0, 5)), max_size=25)
-
-
-@settings(max_examples=150, deadline=None)
-@given(events=EVENTS, at=HOURS, own=st.integers(0, 5), stored=st.booleans())
-def test_finished_windows_are_the_definition(
-    events: list[tuple[int, int]], at: int, own: int, stored: bool
-) -> None:
-    """Events later than the request are ignored, ties see each other, the own row counts once."""
-    hour = 3_600_000_000
-    rows = sorted([(h, v, i) for i, (h, v) in enumerate(events)] + ([(at, own, -1)] if stored else []))
-    kept = Events(
-        np.array([h * hour for h, _, _ in rows], np.int64),
-        np.array([i for _, _, i in rows], np.int64),
-        {"slip": np.array([v for _, v, _ in rows], np.int64)},
-    ).without(-1)
-    for width, delay, with_own in [(6, 0, True), (6, 0, False), (6, 12, True), (24, 1, True)]:
-        view = FeatureView.model_validate(
-            {
-                "name": "any",
-                "owners": ["team:any"],
-                "source": "sales",
-                "entity": "member",
-                "features": [
-                    {
-                        "name": function,
-                        "function": function,
-                        "column": "slip",
-                        "window": f"{width}h",
-                        "delay": f"{delay}h",
-                        "include_current_row": with_own,
-                    }
-                    for function in ("count", "sum", "mean", "min", "max")
-                ],
-            }
-        )
-        inside = [v for h, v, i in rows if i != -1 and at - delay - width < h <= at - delay]
-        inside += [own] if with_own and not delay else []
-        wanted = {
-            "count": len(inside),
-            "sum": float(sum(inside)) if inside else None,
-            "mean": sum(inside) / len(inside) if inside else None,
-            "min": float(min(inside)) if inside else None,
-            "max": float(max(inside)) if inside else None,
-        }
-        found = {f.name: finish(SOURCE, f, kept, at * hour, {"slip": own}) for f in view.features}
-        assert found == wanted
 
 
 @needs_external

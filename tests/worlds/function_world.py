@@ -161,7 +161,7 @@ def random_rows(count: int = 160, seed: int = 4, days: int = 4) -> pa.Table:
 
 def by_definition(view: FeatureView, feature: Feature, rows: list[dict[str, Any]]) -> list[Any]:
     """A window feature of each row, by a loop over all rows."""
-    keys = repository_of(view).entity_of(view).join_keys
+    keys = Repository({}, ENTITIES, {}).entity_of(view).join_keys
     return [_value(feature, row, [r for r in rows if _seen(feature, keys, row, r)]) for row in rows]
 
 
