@@ -210,7 +210,12 @@ def _arrow_family(kind: pa.DataType) -> str:
         "fraction": (pa.types.is_floating, pa.types.is_decimal),
         "string": (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view),
         "boolean": (pa.types.is_boolean,),
-        "bytes": (pa.types.is_binary, pa.types.is_large_binary),
+        "bytes": (
+            pa.types.is_binary,
+            pa.types.is_large_binary,
+            pa.types.is_fixed_size_binary,
+            pa.types.is_binary_view,
+        ),
         "date": (pa.types.is_date,),
     }
     return next((name for name, checks in families.items() if any(is_(kind) for is_ in checks)), "other")

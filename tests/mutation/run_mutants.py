@@ -53,7 +53,7 @@ MODULES = {
     "evidence/standing": ["tests/evidence/test_standing.py"],
     "evidence/withdrawal": ["tests/evidence/test_withdrawal.py"],
     "registry/withdrawn_answers": ["tests/registry/test_withdrawn_answers.py"],
-    "raw/trust": ["tests/raw/test_trust.py"],
+    "raw/trust": ["tests/raw/test_trusted_days.py"],
     "automation/plan": ["tests/automation"],
     "monitoring/psi": ["tests/monitoring/test_psi.py"],
     "features/window_sql": [
@@ -70,7 +70,7 @@ MODULES = {
         "tests/features/test_declared_functions.py",
     ],
     "offline_store/historical_features": ["tests/offline_store/test_historical_features.py"],
-    "offline_store/entity_rows": ["tests/offline_store/test_historical_features.py"],
+    "offline_store/entity_rows": ["tests/offline_store/test_entity_rows.py"],
     "training/cut_source": ["tests/training/test_cut_source.py"],
     "hindsight/known_then": ["tests/hindsight/test_known_then.py"],
     "hindsight/difference": ["tests/hindsight/test_difference.py"],
