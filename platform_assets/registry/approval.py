@@ -13,7 +13,8 @@ from platform_assets.evidence.ledger import Entry, Ledger
 from platform_assets.evidence.standing import APPROVAL, giver, standing, today, withdrawn_of
 from platform_assets.evidence.waiver import checked_end, checked_person, checked_reason
 from platform_assets.lake.digest import document_digest
-from platform_assets.registry.gates import Candidate, GateDecision
+from platform_assets.registry.gate_decision import GateDecision
+from platform_assets.registry.gates import Candidate
 
 
 def evidence_to_approve(candidate: Candidate, others: Sequence[GateDecision]) -> str:

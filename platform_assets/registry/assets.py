@@ -12,7 +12,7 @@ from platform_assets.product_assets import product_asset
 from platform_assets.resources import PlatformResource
 
 if TYPE_CHECKING:
-    from platform_assets.registry.gates import GateDecision
+    from platform_assets.registry.gate_decision import GateDecision
     from platform_assets.registry.promotion import Decision
     from platform_assets.registry.timeline import Event
 

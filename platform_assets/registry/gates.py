@@ -21,6 +21,7 @@ from platform_assets.evidence.evidence import Evidence, Verdict, worst
 from platform_assets.evidence.ledger import Entry
 from platform_assets.lake.digest import digest_of_digests, document_digest
 from platform_assets.parity.view_verdicts import evidence_names, judged
+from platform_assets.registry.gate_decision import GateDecision
 
 
 @dataclass(frozen=True)
@@ -100,54 +101,9 @@ class Findings:
     comparison: Comparison | None = None
 
 
-@dataclass(frozen=True)
-class GateDecision:
-    """What one gate says of a candidate, on which evidence, and by whose word.
-
-    `answers` are the sequences of the ledger entries, waivers and approvals, that it holds by.
-    """
-
-    key: str
-    verdict: Verdict
-    reason: str
-    measured: float | str | None = None
-    limit: float | str | None = None
-    evidence_id: str = ""
-    waived_by: str = ""
-    waiver: str = ""
-    answers: tuple[int, ...] = ()
-
-    @property
-    def holds(self) -> bool:
-        """Passed, or a person answers for its failure."""
-        return self.verdict is Verdict.PASSED or bool(self.waived_by)
-
-    @property
-    def told(self) -> str:
-        """Verdict and reason as one line, a waiver with them."""
-        return f"{self.verdict}: {self.reason}" + (f" ({self.waiver})" if self.waived_by else "")
-
-
 def decide(gates: Sequence[Gate], candidate: Candidate, findings: Findings) -> tuple[GateDecision, ...]:
     """Decide every gate, in order. Evidence that is missing, stale or of other versions is UNKNOWN."""
     return tuple(_DECIDERS[gate.kind](gate, candidate, findings) for gate in gates)
-
-
-def decided_gates(entries: Sequence[Entry], version: str) -> tuple[GateDecision, ...]:
-    """What the gates said when a version was promoted, as the ledger tells it; empty if it never was."""
-    promotions = [e for e in entries if e.kind == "intent" and e.body.get("to") == version]
-    told = promotions[-1].body["gates"] if promotions else ()
-    return tuple(
-        GateDecision(
-            **{**gate, "verdict": Verdict(gate["verdict"]), "answers": tuple(gate.get("answers", ()))}
-        )
-        for gate in told
-    )
-
-
-def verdict_of(decisions: Sequence[GateDecision]) -> Verdict:
-    """PASSED only when there is a decision and all of them passed or are waived."""
-    return worst([Verdict.PASSED if decision.holds else decision.verdict for decision in decisions])
 
 
 def bound(history: Sequence[Evidence], versions: Mapping[str, str]) -> Evidence | str:

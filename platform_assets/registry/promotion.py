@@ -15,7 +15,6 @@ from platform_assets.errors import PromotionRefused
 from platform_assets.evidence.evidence import Evidence, Verdict
 from platform_assets.evidence.ledger import Entry
 from platform_assets.evidence.waiver import waiver_for
-from platform_assets.parity.view_parity import view_parity_history, view_parity_versions
 from platform_assets.registry.alias_move import (
     FOREIGN,
     Alias,
@@ -30,16 +29,12 @@ from platform_assets.registry.alias_move import (
 from platform_assets.registry.approval import decide_approval
 from platform_assets.registry.champion import Champion, champion, champion_at, reinstate
 from platform_assets.registry.comparison import compare
+from platform_assets.registry.gate_decision import GateDecision, decided_gates, verdict_of
 from platform_assets.registry.gates import (
     Candidate,
-    Comparison,
-    Findings,
-    GateDecision,
-    bound,
     decide,
-    decided_gates,
-    verdict_of,
 )
+from platform_assets.registry.gathered_findings import gathered_findings
 from platform_assets.registry.model_versions import MODEL_TAG, RUN_TAG, candidate_version, lineage
 from platform_assets.registry.timeline import concerns
 from platform_assets.registry.withdrawn_answers import (
@@ -49,7 +44,7 @@ from platform_assets.registry.withdrawn_answers import (
     withdrawn_behind,
 )
 from platform_assets.stores import Stores
-from platform_assets.vocabulary import online_table, product_table, raw_table
+from platform_assets.vocabulary import product_table
 
 __all__ = ["Champion", "Decision", "champion", "champion_at", "promote", "reinstate"]
 
@@ -201,7 +196,7 @@ def _decided(
     before = lineage(stores, product, holder.version) if holder else None
     against = next(gate for gate in product.gates if isinstance(gate, NotWorseThanChampion))
     comparison = compare(stores, repository, product, against, recorded, before)
-    findings = _findings(stores, repository, product, candidate, partition, suite_path, comparison)
+    findings = gathered_findings(stores, repository, product, candidate, partition, suite_path, comparison)
     others = [gate for gate in product.gates if not isinstance(gate, Approval)]
     made: dict[str, GateDecision] = {}
     for gate, decision in zip(others, decide(others, candidate, findings), strict=True):
@@ -241,50 +236,6 @@ def _waived(stores: Stores, gate: Gate, decision: GateDecision, evidence: Eviden
         return decision
     told = f"waived by {entry.body['by']} until {entry.body['expires']}: {entry.body['reason']}"
     return replace(decision, waived_by=str(entry.body["by"]), waiver=told, answers=(entry.sequence,))
-
-
-def _findings(
-    stores: Stores,
-    repository: Repository,
-    product: Product,
-    candidate: Candidate,
-    partition: str,
-    suite_path: Path,
-    comparison: Comparison | None,
-) -> Findings:
-    from platform_assets.raw.contract_in_force import contract_standing
-
-    def history(kind: str, noun: str, part: str = partition) -> list[Evidence]:
-        return stores.evidence.history(kind, product_table(product.name, noun), part)
-
-    source = repository.source(product.source)
-    raw = raw_table(source.name)
-    contract = {day: stores.evidence.history("contract", raw, day) for day in candidate.raw}
-    waived = {
-        day: waiver
-        for day, found in contract.items()
-        for evidence in [bound(found, {"raw": candidate.raw[day], "contract": candidate.contract_version})]
-        if isinstance(evidence, Evidence)
-        and evidence.verdict is not Verdict.PASSED
-        and (waiver := waiver_for(stores.ledger, evidence, owners=source.owners)) is not None
-    }
-    served = [view for view in repository.views_of(product) if view.online]
-    online = {
-        view.name: stores.lake.table(online_table(view.lake_name)).manifest("current") for view in served
-    }
-    return Findings(
-        evaluation=history("evaluation", "evaluation_report"),
-        feature_equality=history("feature_equality", "training_set"),
-        leakage=history("leakage", "training_set"),
-        parity=history("parity", "parity_report", ""),
-        contract=contract,
-        waived=waived,
-        contract_version=contract_standing(stores, source, suite_path).in_force.version,
-        online={view: manifest.digest if manifest else None for view, manifest in online.items()},
-        view_parity={v.name: view_parity_history(stores, v) for v in served},
-        view_versions={v.name: view_parity_versions(stores, v) for v in served},
-        comparison=comparison,
-    )
 
 
 def _refused(

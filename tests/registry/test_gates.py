@@ -12,14 +12,13 @@ from platform_assets.declaration.gate import NoLeakage
 from platform_assets.evidence.evidence import Evidence, Verdict
 from platform_assets.evidence.ledger import Entry
 from platform_assets.lake.digest import document_digest
+from platform_assets.registry.gate_decision import GateDecision, verdict_of
 from platform_assets.registry.gates import (
     Candidate,
     Comparison,
     Findings,
-    GateDecision,
     bound,
     decide,
-    verdict_of,
 )
 
 VIEWS = {"spending": "v1"}

@@ -22,7 +22,8 @@ from platform_assets.evidence.withdrawal import record_withdrawal
 from platform_assets.home import Home
 from platform_assets.lake.atomic_files import create_once
 from platform_assets.registry.approval import decide_approval, record_approval
-from platform_assets.registry.gates import Candidate, GateDecision, verdict_of
+from platform_assets.registry.gate_decision import GateDecision, verdict_of
+from platform_assets.registry.gates import Candidate
 from platform_assets.registry.promotion import _waived
 from platform_assets.stores import Stores
 
