@@ -75,7 +75,7 @@ MODULES = {
     "hindsight/known_then": ["tests/hindsight/test_known_then.py"],
     "hindsight/difference": ["tests/hindsight/test_difference.py"],
     "parity/differences": ["tests/parity/test_differences.py"],
-    "parity/key_alignment": ["tests/parity/test_differences.py"],
+    "parity/key_alignment": ["tests/parity/test_key_alignment.py"],
     "online/serving_windows": ["tests/online/test_serving_windows.py"],
 }
 

@@ -95,7 +95,7 @@ raw_rows = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(
     st.lists(raw_rows, min_size=1, max_size=9, unique_by=lambda row: (row["till"], row["slip"])),
     st.booleans(),

@@ -1,4 +1,4 @@
-"""Differences of two aligned sides: what counts as one, how large it is, and which keys go together."""
+"""Differences of two aligned sides: what counts as one, and how large it is."""
 
 from __future__ import annotations
 
@@ -13,13 +13,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from platform_assets.parity.differences import Column, column_of, compare, compare_all, differing_places
-from platform_assets.parity.key_alignment import (
-    KeyTypesDiffer,
-    RepeatedKeys,
-    aligned,
-    key_hash,
-    lowest_hashes,
-)
 
 NAN = float("nan")
 BIG = 2**53
@@ -163,71 +156,6 @@ def test_a_place_that_is_not_there_has_no_value() -> None:
     assert not nothing.valid.any()
 
 
-# keys
-
-
-def test_keys_of_both_sides_go_together() -> None:
-    found = aligned(pa.table({"k": ["b", "x", "a"]}), pa.table({"k": ["a", "b", "c"]}))
-    assert found.keys.column("k").to_pylist() == ["a", "b", "c", "x"]
-    assert found.served.tolist() == [2, 0, -1, 1]
-    assert found.trained.tolist() == [0, 1, 2, -1]
-    assert (found.only_served, found.only_trained) == (1, 1)
-
-
-def test_keys_of_several_columns() -> None:
-    trained = pa.table({"a": [1, 1, 2], "b": ["x", "y", "x"]})
-    served = pa.table({"b": ["x", "y"], "a": [2, 2]})
-    found = aligned(served, trained)
-    assert found.served.tolist() == [-1, -1, 0, 1]
-
-
-@pytest.mark.parametrize("side", ["served", "training"])
-def test_a_repeated_key_is_one_clear_error(side: str) -> None:
-    twice, once = pa.table({"k": [1, 1, 2]}), pa.table({"k": [1, 2]})
-    sides = (twice, once) if side == "served" else (once, twice)
-    with pytest.raises(RepeatedKeys, match=f"stats: 1 of 3 {side} rows repeat a key of k"):
-        aligned(*sides, what="stats")
-
-
-def test_text_and_numbers_are_different_keys() -> None:
-    with pytest.raises(KeyTypesDiffer, match="key 'k' is string on the served side and int64"):
-        aligned(pa.table({"k": ["7"]}), pa.table({"k": [7]}))
-    assert aligned(pa.table({"k": pa.array([7], pa.int32())}), pa.table({"k": [7]})).served.tolist() == [0]
-    assert len(aligned(pa.table({"k": pa.array([], pa.string())}), pa.table({"k": [7]}))) == 1
-
-
-def test_the_sample_is_a_function_of_the_keys() -> None:
-    keys = pa.table({"k": [f"shop {n}" for n in range(1000)]})
-    chosen = keys.take(pa.array(lowest_hashes(keys, 50))).column("k").to_pylist()
-    turned = keys.take(pa.array(np.arange(1000)[::-1]))
-    assert sorted(turned.take(pa.array(lowest_hashes(turned, 50))).column("k").to_pylist()) == sorted(chosen)
-    assert len(set(chosen)) == 50
-    assert len(lowest_hashes(keys, 1000)) == len(lowest_hashes(keys, 2000)) == 1000
-
-
-@pytest.mark.parametrize(
-    "column",
-    [
-        pytest.param(pa.chunked_array([list(range(500)), list(range(500, 1000))]), id="neighbouring numbers"),
-        pytest.param(pa.chunked_array([[None, *range(999)]]), id="a null"),
-        pytest.param(pa.chunked_array([[f"{n}é" for n in range(1000)], []]), id="texts"),
-        pytest.param(pa.chunked_array([["x" * n for n in range(1000)]]).slice(0, 1000), id="lengths"),
-    ],
-)
-def test_a_sample_is_spread_over_the_keys(column: pa.ChunkedArray) -> None:
-    """Every tenth of the keys is in a sample of 300 about as often as any other."""
-    places = lowest_hashes(pa.table({"k": column}), 300)
-    counts = np.bincount(places // 100, minlength=10)
-    assert counts.sum() == 300
-    assert counts.min() > 12
-    assert counts.max() < 55
-
-
-def test_a_key_is_shown_as_its_hash() -> None:
-    assert key_hash("shop 1") == key_hash(("shop 1",)) != key_hash("shop 2")
-    assert len(key_hash(7)) == 12
-
-
 values = st.one_of(st.none(), st.integers(-3, 3))
 
 
@@ -239,24 +167,3 @@ def test_as_a_plain_loop_would_count(pairs: list[tuple[int | None, int | None]])
     assert row["mismatch"] == sum(a is not None and b is not None and a != b for a, b in pairs)
     assert row["missing"] == sum(a is None and b is not None for a, b in pairs)
     assert row["extra"] == sum(a is not None and b is None for a, b in pairs)
-
-
-@settings(max_examples=50, deadline=None)
-@given(
-    st.sets(st.tuples(st.integers(0, 3), st.sampled_from("ab"))),
-    st.sets(st.tuples(st.integers(0, 3), st.sampled_from("ab"))),
-)
-def test_alignment_as_a_dictionary_would(ours: set[tuple[int, str]], theirs: set[tuple[int, str]]) -> None:
-    schema = pa.schema([("n", pa.int64()), ("t", pa.string())])
-    trained, served = (
-        pa.Table.from_pylist([{"n": n, "t": t} for n, t in side], schema=schema) for side in (ours, theirs)
-    )
-    found = aligned(served, trained)
-    keys = [tuple(row.values()) for row in found.keys.to_pylist()]
-    assert len(keys) == len(set(keys)) == len(ours | theirs)
-    for key, there, known in zip(keys, found.served, found.trained, strict=True):
-        assert (there >= 0, known >= 0) == (key in theirs, key in ours)
-        if there >= 0:
-            assert tuple(served.take(pa.array([there])).to_pylist()[0].values()) == key
-        if known >= 0:
-            assert tuple(trained.take(pa.array([known])).to_pylist()[0].values()) == key

@@ -66,6 +66,11 @@ def sequences(found: Mapping[int, list[tuple[Entry, Entry]]]) -> dict[int, list[
         ),
         pytest.param([given_(), confirm("a", "2"), withdraw(1)], {}, id="a confirmation of no intent"),
         pytest.param(
+            [given_(), intent("a", "2", 1), ("abandon", "fraud", {"decision": "a", "to": "2"}), withdraw(1)],
+            {},
+            id="an intent that was given up",
+        ),
+        pytest.param(
             [
                 given_(), given_(BEN), intent("a", "2", 1), confirm("a", "2"), intent("b", "3", 2),
                 confirm("b", "3"), withdraw(2), withdraw(1),
