@@ -9,6 +9,7 @@ from platform_assets.declaration.product import Product
 from platform_assets.declaration.repository import Repository
 from platform_assets.jobs.source_jobs import job_name
 from platform_assets.resources import PlatformResource
+from platform_assets.step_failure import failing_plainly
 
 if TYPE_CHECKING:
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
@@ -48,6 +49,7 @@ def reproduce_job(repository: Repository, product: Product) -> dg.JobDefinition:
     """Rebuild a registered version from its recorded lineage in a fresh process, and compare."""
 
     @dg.op(name=f"{product.name}_reproduce_version")
+    @failing_plainly
     def reproduce_version(
         context: dg.OpExecutionContext, config: ReproduceConfig, platform: PlatformResource
     ) -> None:

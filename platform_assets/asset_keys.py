@@ -6,6 +6,7 @@ import dagster as dg
 
 from platform_assets.declaration.product import Product
 from platform_assets.declaration.source import Source
+from platform_assets.errors import Blocked
 from platform_assets.vocabulary import plain_name
 
 
@@ -49,3 +50,13 @@ def daily(source: Source) -> dg.DailyPartitionsDefinition:
         end_date=source.end.isoformat() if source.end else None,
         timezone="UTC",
     )
+
+
+def days_of(context: dg.AssetExecutionContext) -> list[str]:
+    """Days that a run was asked for; Blocked when it was launched without any, which Dagster lets happen."""
+    if not (context.has_partition_key or context.has_partition_key_range):
+        raise Blocked(
+            f"{context.asset_key.to_user_string()}: no day was chosen; launch it with a day or a range "
+            f"of days (in the web UI: Materialize, then the days; elsewhere the tag dagster/partition)"
+        )
+    return list(context.partition_keys)

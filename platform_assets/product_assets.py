@@ -10,6 +10,7 @@ import dagster as dg
 from platform_assets import asset_keys, vocabulary
 from platform_assets.declaration.compute import Compute
 from platform_assets.declaration.product import Product
+from platform_assets.step_failure import failing_plainly
 
 
 def product_asset(
@@ -40,4 +41,8 @@ def product_asset(
         op_tags={vocabulary.K8S_CONFIG: compute.k8s_config()},
         **others,
     )
-    return decorator
+
+    def asset(computed: Callable[..., Any]) -> dg.AssetsDefinition:
+        return decorator(failing_plainly(computed))
+
+    return asset

@@ -11,6 +11,7 @@ from platform_assets import asset_keys, events, vocabulary
 from platform_assets.declaration.feast_project import Project
 from platform_assets.feast_project.snapshot import Snapshot
 from platform_assets.resources import PlatformResource
+from platform_assets.step_failure import failing_plainly
 
 if TYPE_CHECKING:
     from platform_assets.feast_project.open_project import OpenProject
@@ -64,6 +65,7 @@ class ProjectAssets:
             tags={vocabulary.FEAST_PROJECT_TAG: self.project.name},
             op_tags={vocabulary.K8S_CONFIG: self.project.compute.k8s_config()},
         )
+        @failing_plainly
         def of_feast(context: dg.AssetExecutionContext, platform: PlatformResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
             started = time.perf_counter()
             result = measure(context, platform)

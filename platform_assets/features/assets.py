@@ -9,6 +9,7 @@ from platform_assets.declaration.feature_view import Feature, FeatureView
 from platform_assets.declaration.repository import Repository
 from platform_assets.declaration.view_sql_text import columns_in
 from platform_assets.resources import PlatformResource
+from platform_assets.step_failure import failing_plainly
 
 
 def _columns(repository: Repository, view: FeatureView) -> list[tuple[str, str, str]]:
@@ -68,6 +69,7 @@ def feature_view_asset(repository: Repository, view: FeatureView) -> dg.AssetsDe
         tags={vocabulary.SOURCE_TAG: source.name},
         op_tags={vocabulary.K8S_CONFIG: view.compute.k8s_config()},
     )
+    @failing_plainly
     def feature_view(context: dg.AssetExecutionContext, platform: PlatformResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
         from platform_assets.features.compute import build_feature_days
         from platform_assets.features.live_views import check_live_views, kept_views
@@ -77,7 +79,7 @@ def feature_view_asset(repository: Repository, view: FeatureView) -> dg.AssetsDe
         started = time.perf_counter()
         stores = platform.stores()
         check_live_views(stores, repository, [view.name])
-        days = list(context.partition_keys)
+        days = asset_keys.days_of(context)
         kept = kept_views(stores, repository, view)
         reaching = set(raw_days(days, view, start=source.start))
         for _, other in kept:

@@ -9,6 +9,7 @@ from platform_assets.declaration.feature_view import FeatureView
 from platform_assets.declaration.repository import Repository
 from platform_assets.home import Home
 from platform_assets.resources import PlatformResource
+from platform_assets.step_failure import failing_plainly
 
 
 def online_asset(repository: Repository, view: FeatureView) -> dg.AssetsDefinition:
@@ -30,6 +31,7 @@ def online_asset(repository: Repository, view: FeatureView) -> dg.AssetsDefiniti
         tags={vocabulary.SOURCE_TAG: source.name},
         op_tags={vocabulary.K8S_CONFIG: view.compute.k8s_config()},
     )
+    @failing_plainly
     def online(context: dg.AssetExecutionContext, platform: PlatformResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
         from platform_assets.features.live_views import check_live_views, kept_views
         from platform_assets.online.feast_registry import Fault

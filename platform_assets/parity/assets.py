@@ -12,6 +12,7 @@ from platform_assets.declaration.repository import Repository
 from platform_assets.evidence.evidence import Evidence, worst
 from platform_assets.product_assets import product_asset
 from platform_assets.resources import PlatformResource
+from platform_assets.step_failure import failing_plainly
 
 PARITY_CHECK = "parity"
 
@@ -41,6 +42,7 @@ def view_parity_asset(repository: Repository, view: FeatureView) -> dg.AssetsDef
             dg.AssetCheckSpec(PARITY_CHECK, asset=key, description="Everything is served as trained.")
         ],
     )
+    @failing_plainly
     def parity(context: dg.AssetExecutionContext, platform: PlatformResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
         from platform_assets.features.live_views import kept_views
         from platform_assets.parity.view_parity import shares, view_parity

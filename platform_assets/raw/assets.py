@@ -11,6 +11,7 @@ from platform_assets.declaration.repository import Repository
 from platform_assets.declaration.source import Source
 from platform_assets.evidence.evidence import Evidence, Verdict
 from platform_assets.resources import PlatformResource
+from platform_assets.step_failure import failing_plainly
 
 if TYPE_CHECKING:
     from platform_assets.raw.contract_in_force import ContractStanding
@@ -58,6 +59,7 @@ def raw_asset(repository: Repository, source: Source) -> dg.AssetsDefinition:
         tags={vocabulary.SOURCE_TAG: source.name},
         op_tags={vocabulary.K8S_CONFIG: source.compute.k8s_config()},
     )
+    @failing_plainly
     def raw(context: dg.AssetExecutionContext, platform: PlatformResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
         from platform_assets.raw.contract import evaluate_contract
         from platform_assets.raw.contract_in_force import contract_standing
@@ -67,7 +69,7 @@ def raw_asset(repository: Repository, source: Source) -> dg.AssetsDefinition:
         stores = platform.stores()
         variables = platform.environment().source_variables(source.name)
         reader = open_source(source, repository.folders[source.name], variables)
-        days = list(context.partition_keys)
+        days = asset_keys.days_of(context)
         manifests = []
         started = time.perf_counter()
         for day in days:

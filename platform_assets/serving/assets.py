@@ -54,7 +54,7 @@ def predictions_asset(repository: Repository, product: Product) -> dg.AssetsDefi
         from platform_assets.serving.predictions import predict_days
 
         started = time.perf_counter()
-        days = list(context.partition_keys)
+        days = asset_keys.days_of(context)
         manifests = predict_days(
             platform.stores(),
             repository,
