@@ -69,7 +69,7 @@ MODULES = {
         "tests/features/test_windows.py",
         "tests/features/test_declared_functions.py",
     ],
-    "offline_store/historical_features": ["tests/offline_store/test_historical_features.py"],
+    "offline_store/historical_features": ["tests/offline_store/test_feature_request.py"],
     "offline_store/entity_rows": ["tests/offline_store/test_entity_rows.py"],
     "training/cut_source": ["tests/training/test_cut_source.py"],
     "hindsight/known_then": ["tests/hindsight/test_known_then.py"],
