@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 SAMPLE = 20_000
 LABEL, SCORE = "label", "score"
+# a card grows with what it holds, and its frame cuts off what lies beyond the window
+FITS_THE_WINDOW = "<style>.MuiGrid-direction-xs-column > .MuiGrid-root { max-width: 100%; }</style>"
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,8 @@ def _write(path: Path, train: Side, test: Side) -> None:
         rendered = report.run(current_data=sides[0], reference_data=sides[1])
         with half_written(path) as temporary:
             rendered.save_html(str(temporary))
+            page = temporary.read_text(encoding="utf-8")
+            temporary.write_text(page.replace("</head>", f"{FITS_THE_WINDOW}</head>", 1), encoding="utf-8")
 
 
 def stride(rows: int, at_most: int = SAMPLE) -> np.ndarray:
