@@ -97,6 +97,11 @@ class Source(Declared):
     def column_names(self) -> tuple[str, ...]:
         return tuple(column.name for column in self.columns)
 
+    def covers(self, day: str) -> bool:
+        """Whether a day lies between the declared start and end."""
+        moment = date.fromisoformat(day)
+        return self.start <= moment and (self.end is None or moment < self.end)
+
     @field_validator("pattern")
     @classmethod
     def _pattern_is_one(cls, pattern: str) -> str:

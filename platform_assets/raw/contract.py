@@ -8,9 +8,11 @@ from typing import Any
 
 from platform_assets.declaration.source import Source
 from platform_assets.evidence.evidence import Evidence
-from platform_assets.raw.contract_in_force import settle_contract
-from platform_assets.raw.judgement import KIND, judge_contract
+from platform_assets.raw.contract_in_force import judge_days_since, settle_contract
+from platform_assets.raw.declared_contract import Contract
+from platform_assets.raw.judgement import KIND, contract_versions, judge_contract
 from platform_assets.stores import Stores
+from platform_assets.vocabulary import raw_table
 
 
 def evaluate_contract(
@@ -18,13 +20,29 @@ def evaluate_contract(
 ) -> dict[str, Evidence]:
     """Ask the contract in force of each day, as `judge_contract` does, and record what it says.
 
-    A changed contract is judged by the stored days first, and asked only if it may take effect. Where
-    the same is found again on the same versions, the earlier evidence stays, and with it a waiver
-    given for it.
+    A changed contract is judged by the stored days first, and asked only if it may take effect. Then
+    it is asked of every stored day, so that none falls for want of a verdict. Where the same is found
+    again on the same versions, the earlier evidence stays, and with it a waiver given for it.
     """
-    contract = settle_contract(stores, source, suite_path, run_id=run_id).in_force
-    found = judge_contract(stores, source, contract, days, run_id=run_id)
-    return {day: _record(stores, evidence) for day, evidence in found.items()}
+    contracts = settle_contract(stores, source, suite_path, run_id=run_id)
+    asked = set(days)
+    left = _judged_by_another(stores, source, contracts.in_force)
+    found = judge_contract(stores, source, contracts.in_force, asked | left, run_id=run_id)
+    recorded = {day: _record(stores, evidence) for day, evidence in found.items()}
+    if contracts.pending:
+        judge_days_since(stores, source, suite_path, run_id=run_id)
+    return {day: evidence for day, evidence in recorded.items() if day in asked}
+
+
+def _judged_by_another(stores: Stores, source: Source, contract: Contract) -> set[str]:
+    """Stored days that only another contract was asked of: one that the source lost is in no run's days."""
+    found = set()
+    for day, digest in stores.lake.table(raw_table(source.name)).digests().items():
+        evidence = stores.evidence.latest(KIND, raw_table(source.name), day)
+        other = evidence is not None and evidence.mismatch(contract_versions(digest, contract.version))
+        if source.covers(day) and other == ["contract"]:
+            found.add(day)
+    return found
 
 
 def _record(stores: Stores, evidence: Evidence) -> Evidence:

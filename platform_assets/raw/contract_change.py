@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from platform_assets.declaration.source import Source
 from platform_assets.evidence.evidence import Evidence, Verdict
 from platform_assets.evidence.waiver import waiver_for
+from platform_assets.lake.manifest import Manifest
 from platform_assets.raw.declared_contract import Contract
+from platform_assets.raw.finding import verdict_of
 from platform_assets.raw.judgement import KIND, contract_versions, judge_contract
+from platform_assets.raw.volume import expected_volume
 from platform_assets.stores import Stores
 from platform_assets.vocabulary import raw_table
 
@@ -18,11 +21,12 @@ from platform_assets.vocabulary import raw_table
 class ContractChange:
     """Stored days, and what another contract says of them.
 
-    `fails` maps days that may be built on now to why they no longer could; `heals` are days that may
-    not and could.
+    `held` maps days that may be built on now to the digest of their rows, `fails` those of them that no
+    longer could to why; `heals` are days that may not be built on and could.
     """
 
     days: tuple[str, ...]
+    held: Mapping[str, str]
     fails: Mapping[str, str]
     heals: tuple[str, ...]
 
@@ -43,34 +47,84 @@ def judge_change(stores: Stores, source: Source, before: Contract, after: Contra
     What `before` says is read from evidence where there is some about the present rows, so the cost is
     that of judging every stored day once.
     """
-    held = _may_be_built_on(stores, source, before)
-    now = judge_contract(stores, source, after, held)
+    stored = _stored(stores, source)
+    known = _evidence_of(stores, before, stored)
+    known |= judge_contract(stores, source, before, stored.keys() - known.keys())
+    return _change(stores, source, after, stored, _held(stores, source, known), stored)
+
+
+def judge_again(
+    stores: Stores, source: Source, before: Contract, after: Contract, earlier: Evidence
+) -> ContractChange:
+    """The same, where it was judged `earlier`: only days of which that may not be true any more are judged.
+
+    They are those that came, were corrected or waived since, those that did not pass, and those whose
+    volume fails since other days came. Rows that `before` was not asked yet are no days to fall:
+    nothing was built on them.
+    """
+    stored = _stored(stores, source)
+    known = _evidence_of(stores, before, stored)
+    held = _held(stores, source, known)
+    passed = {
+        day: rows for day, rows in earlier.measured["held"].items() if day not in earlier.measured["fails"]
+    }
+    counts = {
+        day: manifest.rows for day, manifest in stores.lake.table(raw_table(source.name)).current().items()
+    }
+    asked = [
+        day
+        for day in known
+        if day not in held
+        or passed.get(day) != stored[day].digest
+        or verdict_of([expected_volume(after.volume, day, counts)]) is not Verdict.PASSED
+    ]
+    return _change(stores, source, after, stored, held, asked)
+
+
+def _evidence_of(stores: Stores, contract: Contract, stored: Mapping[str, Manifest]) -> dict[str, Evidence]:
+    """What a contract was found to say of the rows that are stored, where it was asked."""
+    found: dict[str, Evidence] = {}
+    for day, manifest in stored.items():
+        evidence = stores.evidence.latest(KIND, manifest.table, day)
+        if evidence is not None and evidence.holds_for(contract_versions(manifest.digest, contract.version)):
+            found[day] = evidence
+    return found
+
+
+def _stored(stores: Stores, source: Source) -> dict[str, Manifest]:
+    """Days in the lake; those outside the declared start and end are never built on."""
+    current = stores.lake.table(raw_table(source.name)).current()
+    return {day: manifest for day, manifest in sorted(current.items()) if source.covers(day)}
+
+
+def _held(stores: Stores, source: Source, judged: Mapping[str, Evidence]) -> set[str]:
+    """Days that pass, or that an owner answers for."""
+    return {
+        day
+        for day, found in judged.items()
+        if found.verdict is Verdict.PASSED
+        or waiver_for(stores.ledger, found, owners=source.owners) is not None
+    }
+
+
+def _change(
+    stores: Stores,
+    source: Source,
+    after: Contract,
+    stored: Mapping[str, Manifest],
+    held: set[str],
+    asked: Iterable[str],
+) -> ContractChange:
+    """Whoever is not asked is known to pass."""
+    now = judge_contract(stores, source, after, asked)
     passes = {day for day, found in now.items() if found.verdict is Verdict.PASSED}
     return ContractChange(
-        days=tuple(sorted(held)),
+        days=tuple(stored),
+        held={day: stored[day].digest for day in sorted(held)},
         fails={
             day: f"{found.verdict}: {found.reason}"
             for day, found in now.items()
-            if held[day] and day not in passes
+            if day in held and day not in passes
         },
-        heals=tuple(day for day in now if not held[day] and day in passes),
+        heals=tuple(day for day in now if day not in held and day in passes),
     )
-
-
-def _may_be_built_on(stores: Stores, source: Source, contract: Contract) -> dict[str, bool]:
-    """Every stored day, and whether it passes the contract or an owner answers for it."""
-    name = raw_table(source.name)
-    known: dict[str, Evidence] = {}
-    unknown = []
-    for day, digest in stores.lake.table(name).digests().items():
-        evidence = stores.evidence.latest(KIND, name, day)
-        if evidence is not None and evidence.holds_for(contract_versions(digest, contract.version)):
-            known[day] = evidence
-        else:
-            unknown.append(day)
-    known |= judge_contract(stores, source, contract, unknown)
-    return {
-        day: found.verdict is Verdict.PASSED
-        or waiver_for(stores.ledger, found, owners=source.owners) is not None
-        for day, found in sorted(known.items())
-    }

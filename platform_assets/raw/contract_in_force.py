@@ -6,9 +6,10 @@ accepts that. Until then days are judged by the one before, which the lake keeps
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from platform_assets.declaration.source import Source, Volume
 from platform_assets.evidence.evidence import Evidence, Verdict
@@ -18,14 +19,20 @@ from platform_assets.evidence.waiver import waiver_for
 from platform_assets.lake.digest import document_digest
 from platform_assets.lake.lake import Table
 from platform_assets.lake.manifest import Manifest
-from platform_assets.raw.contract_change import ContractChange, judge_change
-from platform_assets.raw.declared_contract import Contract, declared_contract, masked_columns
+from platform_assets.raw.contract_change import ContractChange, judge_again, judge_change
+from platform_assets.raw.declared_contract import (
+    CONTRACT_FORMAT,
+    Contract,
+    declared_contract,
+    masked_columns,
+)
 from platform_assets.raw.suite import suite_of
 from platform_assets.stores import Stores
 from platform_assets.vocabulary import contract_table, raw_table
 
 CHANGE_KIND = "contract_change"
 IN_FORCE = "in_force"
+ACCEPTED = "accepted"
 
 
 @dataclass(frozen=True)
@@ -73,11 +80,10 @@ def contract_standing(stores: Stores, source: Source, suite_path: Path) -> Contr
     kept = _kept(stores, source)
     if declared.suite.problem or kept is None or kept.version == declared.version:
         return ContractStanding(declared, declared)
-    name = raw_table(source.name)
-    change = stores.evidence.latest(CHANGE_KIND, name, declared.version)
-    if change is None or not change.holds_for(
-        _versions(stores, source, kept, declared, change.measured["fails"])
-    ):
+    change = stores.evidence.latest(CHANGE_KIND, raw_table(source.name), declared.version)
+    if change is None or not change.measured.keys() >= {"held", "fails"}:  # a damaged one says nothing
+        return ContractStanding(kept, declared)
+    if not change.holds_for(_versions(stores, source, kept, declared, change.measured["fails"])):
         return ContractStanding(kept, declared)
     return ContractStanding(kept, declared, change, waiver_for(stores.ledger, change, owners=source.owners))
 
@@ -90,7 +96,10 @@ def pending_change(stores: Stores, source: Source, suite_path: Path) -> tuple[Co
     found = contract_standing(stores, source, suite_path)
     if not found.pending:
         return None, False
-    return judge_change(stores, source, found.in_force, found.declared), found.accepted is not None
+    if found.change is None or found.change.verdict is Verdict.PASSED:
+        return judge_change(stores, source, found.in_force, found.declared), False
+    judged = judge_again(stores, source, found.in_force, found.declared, found.change)
+    return judged, found.accepted is not None and _is_told(judged, found)
 
 
 def contracts_in_force(stores: Stores, source: Source) -> tuple[Table, list[Manifest]]:
@@ -109,21 +118,44 @@ def settle_contract(
     found = contract_standing(stores, source, suite_path)
     if found.declared.suite.problem:
         return found
-    if not found.pending:
-        if _kept(stores, source) is None:
-            _keep(stores, source, found.declared, "the first contract of the source", run_id)
-        return found
-    if found.change is None:
+    _keep_in_force(stores, source, found.in_force, run_id)
+    found = judge_days_since(stores, source, suite_path, run_id=run_id)
+    # one that passed takes effect in the run that found it: where it did not, rows may be others by now
+    if found.pending and (found.change is None or found.change.verdict is Verdict.PASSED):
         judged = judge_change(stores, source, found.in_force, found.declared)
         stores.evidence.record(_evidence(stores, source, found, judged, run_id))
         found = contract_standing(stores, source, suite_path)
     if not found.may_take_effect or found.change is None:
         return found
-    cause = found.change.reason
+    cause, notes = found.change.reason, {}
     if found.accepted is not None:
         cause += f"; accepted by {giver(found.accepted)}, ledger entry {found.accepted.sequence}"
-    _keep(stores, source, found.declared, cause, run_id)
+        notes = {ACCEPTED: found.accepted.sequence}
+    _keep(stores, source, found.declared, cause, run_id, notes)
     return ContractStanding(found.declared, found.declared)
+
+
+def judge_days_since(
+    stores: Stores, source: Source, suite_path: Path, *, run_id: str = ""
+) -> ContractStanding:
+    """Judge the days that came or changed while a contract waits, and record it when other days would fall.
+
+    An owner's word stays as long as no day falls that it was not about.
+    """
+    found = contract_standing(stores, source, suite_path)
+    if found.change is None or found.change.verdict is Verdict.PASSED:
+        return found
+    judged = judge_again(stores, source, found.in_force, found.declared, found.change)
+    if _is_told(judged, found):
+        return found
+    stores.evidence.record(_evidence(stores, source, found, judged, run_id))
+    return contract_standing(stores, source, suite_path)
+
+
+def _is_told(judged: ContractChange, found: ContractStanding) -> bool:
+    """Whether exactly the days that fall stand in the evidence; where that was accepted, no other day."""
+    told = found.change.measured["fails"].keys() if found.change is not None else set()
+    return judged.fails.keys() == told or (found.accepted is not None and judged.fails.keys() <= told)
 
 
 def _kept(stores: Stores, source: Source) -> Contract | None:
@@ -136,15 +168,41 @@ def _kept(stores: Stores, source: Source) -> Contract | None:
     return Contract(suite, payload["suite"], Volume.model_validate(payload["volume"]), masked_columns(source))
 
 
-def _keep(stores: Stores, source: Source, contract: Contract, cause: str, run_id: str) -> None:
+def _keep_in_force(stores: Stores, source: Source, contract: Contract, run_id: str) -> None:
+    """Keep what counts without being judged: the first contract, and the present one masked otherwise.
+
+    So that every contract is kept that evidence names.
+    """
+    table, kept = contracts_in_force(stores, source)
+    if not kept:
+        _keep(stores, source, contract, "the first contract of the source", run_id)
+    elif kept[-1].notes["version"] != contract.version:
+        masked = table.document_of(kept[-1]).get("masked")
+        other = masked != list(contract.masked)
+        cause = "other columns are masked" if other else "days are judged in another way by this release"
+        _keep(stores, source, contract, cause, run_id)
+
+
+def _keep(
+    stores: Stores,
+    source: Source,
+    contract: Contract,
+    cause: str,
+    run_id: str,
+    notes: Mapping[str, Any] | None = None,
+) -> None:
     stores.lake.table(contract_table(source.name)).write_document(
         IN_FORCE,
-        {"suite": contract.content, "volume": contract.volume.model_dump(mode="json")},
-        code_version="1",
+        {
+            "suite": contract.content,
+            "volume": contract.volume.model_dump(mode="json"),
+            "masked": list(contract.masked),
+        },
+        code_version=str(CONTRACT_FORMAT),
         inputs={},
         cause=cause,
         run_id=run_id,
-        notes={"version": contract.version},
+        notes={"version": contract.version, **(notes or {})},
     )
 
 
@@ -158,7 +216,12 @@ def _evidence(
         verdict=Verdict.FAILED if judged.fails else Verdict.PASSED,
         reason=judged.told,
         versions=_versions(stores, source, found.in_force, found.declared, judged.fails),
-        measured={"days": len(judged.days), "fails": dict(judged.fails), "heals": list(judged.heals)},
+        measured={
+            "days": len(judged.days),
+            "held": dict(judged.held),
+            "fails": dict(judged.fails),
+            "heals": list(judged.heals),
+        },
         run_id=run_id,
     )
 

@@ -53,7 +53,7 @@ class FolderSource:
             found = self._digests_by_day(path) if day is None else {day: file_digest(path)}
             for name, digest in found.items():
                 digests.setdefault(name, []).append(digest)
-        return {day: document_digest(digests[day]) for day in sorted(digests) if self._declared(day)}
+        return {day: document_digest(digests[day]) for day in sorted(digests) if self.source.covers(day)}
 
     def token(self, day: str) -> str:
         """The token of one day; SourceError when the files do not hold it."""
@@ -63,7 +63,7 @@ class FolderSource:
                 digests.append(file_digest(path))
             elif its_day is None and day in self._digests_by_day(path):
                 digests.append(self._digests_by_day(path)[day])
-        if not digests or not self._declared(day):
+        if not digests or not self.source.covers(day):
             raise self._no_such_day(day)
         return document_digest(digests)
 
@@ -83,13 +83,9 @@ class FolderSource:
                 first, last = by_day.spans[day]
                 found = by_day.rows.slice(first, last - first)
                 parts.append(typed_table(found, self.source, f"{path}, day {day}"))
-        if not parts or not self._declared(day):
+        if not parts or not self.source.covers(day):
             raise self._no_such_day(day)
         return without_duplicates(pa.concat_tables(parts), self.source, f"{self.folder}, day {day}")
-
-    def _declared(self, day: str) -> bool:
-        moment = date.fromisoformat(day)
-        return self.source.start <= moment and (self.source.end is None or moment < self.source.end)
 
     def _no_such_day(self, day: str) -> SourceError:
         return SourceError(
@@ -177,7 +173,7 @@ class FolderSource:
             for first, last in zip(firsts, lasts, strict=False)
         }
         digests = {
-            day: rows_digest(rows.slice(a, b - a)) for day, (a, b) in spans.items() if self._declared(day)
+            day: rows_digest(rows.slice(a, b - a)) for day, (a, b) in spans.items() if self.source.covers(day)
         }
         return _FileByDay(rows, spans, digests)
 

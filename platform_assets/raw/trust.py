@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import date
 from pathlib import Path
 
 from platform_assets.declaration.source import Source
@@ -27,8 +26,7 @@ def untrusted_days(stores: Stores, source: Source, suite_path: Path, days: Itera
     version = contract_standing(stores, source, suite_path).in_force.version
     found: dict[str, str] = {}
     for day in sorted(set(days)):
-        moment = date.fromisoformat(day)
-        if moment < source.start or (source.end is not None and moment >= source.end):
+        if not source.covers(day):
             continue
         manifest = table.manifest(day)
         evidence = stores.evidence.latest(KIND, table.name, day)

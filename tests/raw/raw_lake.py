@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,12 @@ from raw_sources import rows_of, small_source
 
 from platform_assets.declaration.source import Source
 from platform_assets.evidence.evidence import Evidence
+from platform_assets.evidence.standing import today
+from platform_assets.evidence.waiver import record_waiver
 from platform_assets.home import Home
 from platform_assets.lake.manifest import Manifest
 from platform_assets.raw.contract import evaluate_contract
+from platform_assets.raw.contract_in_force import ContractStanding, contract_standing
 from platform_assets.raw.trust import untrusted_days
 from platform_assets.stores import Stores
 
@@ -25,6 +29,7 @@ def expect(kind: str, severity: str = "critical", **kwargs: Any) -> dict[str, An
 
 PRICE = expect("column_values_to_be_between", column="price", min_value=0, max_value=100)
 BUYER = expect("column_values_to_be_between", column="buyer", min_value=0)
+ANA = "ana@shop.example"
 NOTE = expect("column_values_to_be_in_set", "warning", column="note", value_set=["gift", "new"])
 
 
@@ -60,6 +65,17 @@ class RawLake:
 
     def ask(self, *days: str) -> dict[str, Evidence]:
         return evaluate_contract(self.stores, self.source, self.suite, days, run_id="r1")
+
+    def standing(self) -> ContractStanding:
+        return contract_standing(self.stores, self.source, self.suite)
+
+    def accept(self, change: Evidence | None = None, owner: str = "team:shop") -> int:
+        """An owner's word for what a change does to stored days; the ledger entry's number."""
+        change = change or self.standing().change
+        assert change is not None
+        until = today() + timedelta(days=3)
+        word = record_waiver(self.stores.ledger, change, owner, "they are wrong", until, by=ANA)
+        return word.sequence
 
     def untrusted(self, *days: str) -> dict[str, str]:
         return untrusted_days(self.stores, self.source, self.suite, days)

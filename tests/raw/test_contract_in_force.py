@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import tempfile
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +12,15 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from raw_lake import BUYER, NOTE, PRICE, RawLake, expect
+from raw_lake import ANA, BUYER, NOTE, PRICE, RawLake, expect
 from raw_sources import rows_of, with_column
 
 from platform_assets.declaration.repository import Repository
 from platform_assets.evidence.evidence import Evidence
-from platform_assets.evidence.standing import today
-from platform_assets.evidence.waiver import record_waiver
 from platform_assets.evidence.withdrawal import record_withdrawal
 from platform_assets.raw import contract_in_force
 from platform_assets.raw.assets import raw_asset
 from platform_assets.raw.contract_in_force import (
-    ContractStanding,
     contract_standing,
     contracts_in_force,
     pending_change,
@@ -32,7 +28,6 @@ from platform_assets.raw.contract_in_force import (
 from platform_assets.resources import PlatformResource
 
 DAYS = ["2024-03-01", "2024-03-02", "2024-03-03", "2024-03-04"]
-OWNER, ANA = "team:shop", "ana@shop.example"
 STRICT = expect("column_max_to_be_between", column="price", max_value=-0.5)
 
 
@@ -44,19 +39,8 @@ def lake(tmp_path: Path) -> RawLake:
     return made
 
 
-def standing(lake: RawLake) -> ContractStanding:
-    return contract_standing(lake.stores, lake.source, lake.suite)
-
-
 def causes(lake: RawLake) -> list[str]:
     return [manifest.cause for manifest in contracts_in_force(lake.stores, lake.source)[1]]
-
-
-def accept(lake: RawLake, owner: str = OWNER) -> int:
-    change = standing(lake).change
-    assert change is not None
-    until = today() + timedelta(days=3)
-    return record_waiver(lake.stores.ledger, change, owner, "they are wrong", until, by=ANA).sequence
 
 
 def judged_by(evidence: Evidence) -> str:
@@ -67,8 +51,8 @@ def test_the_first_contract_counts_and_is_kept_as_it_was(lake: RawLake) -> None:
     table, kept = contracts_in_force(lake.stores, lake.source)
     assert [manifest.cause for manifest in kept] == ["the first contract of the source"]
     assert table.document_of(kept[0])["suite"] == json.loads(lake.suite.read_text())
-    assert kept[0].notes["version"] == standing(lake).declared.version
-    assert not standing(lake).pending
+    assert kept[0].notes["version"] == lake.standing().declared.version
+    assert not lake.standing().pending
     assert pending_change(lake.stores, lake.source, lake.suite) == (None, False)
     lake.ask(*DAYS)
     assert len(causes(lake)) == 1
@@ -76,31 +60,33 @@ def test_the_first_contract_counts_and_is_kept_as_it_was(lake: RawLake) -> None:
 
 def test_a_change_that_no_stored_day_fails_takes_effect(lake: RawLake) -> None:
     lake.declare(PRICE)
-    assert standing(lake).pending
-    assert standing(lake).refused == "", "nobody knows yet"
+    assert lake.standing().pending
+    assert lake.standing().refused == "", "nobody knows yet"
     change, accepted = pending_change(lake.stores, lake.source, lake.suite)
     assert change is not None
     assert (change.fails, accepted) == ({}, False)
     found = lake.ask(*DAYS)
-    assert not standing(lake).pending
-    assert {judged_by(evidence) for evidence in found.values()} == {standing(lake).declared.version}
+    assert not lake.standing().pending
+    assert {judged_by(evidence) for evidence in found.values()} == {lake.standing().declared.version}
     assert causes(lake)[1:] == ["judged by it, 0 of 4 stored days no longer pass"]
 
 
 def test_a_change_that_stored_days_fail_does_not(lake: RawLake) -> None:
-    before = standing(lake).in_force.version
+    before = lake.standing().in_force.version
     lake.declare(PRICE, BUYER, STRICT)
     lake.put("2024-03-05", rows_of("2024-03-05", first=900))
     found = lake.ask("2024-03-05")
     assert judged_by(found["2024-03-05"]) == before
     assert lake.untrusted(*DAYS, "2024-03-05") == {}
-    assert standing(lake).in_force.version == before
-    assert "judged by it, 5 of 5 stored days no longer pass (2024-03-01, 2024-03-02" in standing(lake).refused
-    assert "platform-assets contract accept orders --by <you>" in standing(lake).refused
+    assert lake.standing().in_force.version == before
+    assert (
+        "judged by it, 5 of 5 stored days no longer pass (2024-03-01, 2024-03-02" in lake.standing().refused
+    )
+    assert "platform-assets contract accept orders --by <you>" in lake.standing().refused
     assert len(causes(lake)) == 1
     lake.ask(*DAYS)
     assert (
-        len(lake.stores.evidence.history("contract_change", "raw/orders", standing(lake).declared.version))
+        len(lake.stores.evidence.history("contract_change", "raw/orders", lake.standing().declared.version))
         == 1
     )
 
@@ -108,12 +94,12 @@ def test_a_change_that_stored_days_fail_does_not(lake: RawLake) -> None:
 def test_accepted_by_an_owner_it_takes_effect_with_the_next_run(lake: RawLake) -> None:
     lake.declare(PRICE, BUYER, STRICT)
     lake.ask(*DAYS)
-    entry = accept(lake)
-    assert standing(lake).may_take_effect
+    entry = lake.accept()
+    assert lake.standing().may_take_effect
     assert lake.untrusted(*DAYS) == {}, "nothing changes before days are judged again"
     lake.put("2024-03-05", rows_of("2024-03-05", first=900))
     lake.ask(*DAYS)
-    assert not standing(lake).pending
+    assert not lake.standing().pending
     assert lake.untrusted(*DAYS).keys() == set(DAYS)
     assert causes(lake)[-1].endswith(f"; accepted by {ANA}, ledger entry {entry}")
 
@@ -130,30 +116,30 @@ def test_accepted_by_an_owner_it_takes_effect_with_the_next_run(lake: RawLake) -
 def test_what_was_accepted_is_exactly_that(lake: RawLake, undo: Any) -> None:
     lake.declare(PRICE, BUYER, STRICT)
     lake.ask(*DAYS)
-    undo(lake, accept(lake))
+    undo(lake, lake.accept())
     lake.ask(*DAYS)
-    assert standing(lake).pending
+    assert lake.standing().pending
     assert lake.untrusted(*DAYS) == {}
 
 
 def test_a_stranger_accepts_nothing(lake: RawLake) -> None:
     lake.declare(PRICE, BUYER, STRICT)
     lake.ask(*DAYS)
-    accept(lake, "team:somebody")
+    lake.accept(owner="team:somebody")
     lake.ask(*DAYS)
-    assert standing(lake).pending
+    assert lake.standing().pending
 
 
 def test_days_that_are_corrected_let_it_take_effect(lake: RawLake) -> None:
     lake.declare(BUYER, expect("column_max_to_be_between", column="price", max_value=3))
     lake.put("2024-03-02", with_column(rows_of("2024-03-02", first=100), "price", [50.0] * 5))
     lake.ask(*DAYS)
-    failing = standing(lake)
+    failing = lake.standing()
     assert failing.change is not None
     for day in failing.change.measured["fails"]:
         lake.put(day, with_column(rows_of(day, first=100 * DAYS.index(day)), "price", [1.0] * 5))
     lake.ask(*DAYS)
-    assert not standing(lake).pending
+    assert not lake.standing().pending
     assert lake.untrusted(*DAYS) == {}
 
 
@@ -161,14 +147,14 @@ def test_back_to_the_contract_in_force_is_no_change(lake: RawLake) -> None:
     lake.declare(PRICE, BUYER, STRICT)
     lake.ask(*DAYS)
     lake.declare(PRICE, BUYER)
-    assert not standing(lake).pending
+    assert not lake.standing().pending
     lake.ask(*DAYS)
     assert len(causes(lake)) == 1
 
 
 def test_a_contract_that_cannot_be_read_passes_nothing_at_once(lake: RawLake) -> None:
     lake.suite.write_text("{")
-    assert not standing(lake).pending
+    assert not lake.standing().pending
     assert lake.untrusted(*DAYS).keys() == set(DAYS)
 
 
@@ -192,9 +178,9 @@ def test_killed_between_the_judgement_and_the_switch(lake: RawLake, monkeypatch:
         patch.setattr(contract_in_force, "_keep", killed)
         with pytest.raises(KeyboardInterrupt):
             lake.ask(*DAYS)
-    assert standing(lake).may_take_effect
+    assert lake.standing().may_take_effect
     lake.ask(*DAYS)
-    assert not standing(lake).pending
+    assert not lake.standing().pending
 
 
 SUITES = {"price": (PRICE,), "both": (PRICE, BUYER), "note": (PRICE, NOTE), "strict": (PRICE, STRICT)}
@@ -260,7 +246,7 @@ def test_the_web_ui_tells_what_is_not_in_force(tmp_path: Path) -> None:
     strict = pending["price_max_to_be_between"]
     assert (strict.passed, strict.severity) == (False, dg.AssetCheckSeverity.WARN)
     assert strict.description == "not asked: it is declared and not in force, see contract_in_force"
-    accept(lake)
+    lake.accept()
     accepted = checks()
     assert accepted["contract_in_force"].passed
     assert accepted["price_max_to_be_between"].severity is dg.AssetCheckSeverity.ERROR
