@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 EVENT_TIMESTAMP = "event_timestamp"  # Feast's name for it
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_FIX = "give the entity frame one time zone: pandas.to_datetime(column, utc=True)"
+_CONVERSION = "pandas.to_datetime(column, utc=True)"
+_FIX = f"give the entity frame one time zone: {_CONVERSION}"
 
 
 @dataclass(frozen=True)
@@ -140,9 +141,7 @@ def _moments(frame: Any, name: str) -> pa.ChunkedArray:
     if pa.types.is_date(kind):
         moments = moments.cast(pa.timestamp("s"))
     elif not pa.types.is_timestamp(kind):
-        raise SourceError(
-            f"entity frame: column {name!r} is {kind}, not a time; {_FIX.split(': ', 1)[1]} makes it one"
-        )
+        raise SourceError(f"entity frame: column {name!r} is {kind}, not a time; {_CONVERSION} makes it one")
     # microseconds as numbers: no time zone and no unit can get between the two sides
     whole = pc.cast(moments, pa.timestamp("us", tz=moments.type.tz), safe=False)
     return pc.cast(whole, pa.int64())
@@ -158,7 +157,7 @@ def _refuse_mixed_zones(name: str, values: pd.Series) -> None:
         else:
             raise SourceError(
                 f"entity frame: column {name!r} holds a {type(value).__name__} ({value!r}), not a time; "
-                f"{_FIX.split(': ', 1)[1]} makes it one"
+                f"{_CONVERSION} makes it one"
             )
         zones[zone] = zones.get(zone, 0) + 1
     if len(zones) > 1:

@@ -135,6 +135,27 @@ def test_one_key_of_the_frame_in_files_of_two_types(repository: Repository) -> N
     assert (found["a"], found["b"], found["c"]) == ([3.0], [8.0], [30])
 
 
+@pytest.mark.parametrize("rows", [1, 100, 20_000])
+@pytest.mark.parametrize(
+    "keys",
+    [
+        pa.array(["a", "b"]),
+        pa.array([b"a", b"b"]),
+        pa.array([1, 2]),
+        pa.array([datetime(2024, 1, 1), None], STAMP),
+        pa.array([NOON.date(), None]),
+    ],
+    ids=["texts", "bytes", "numbers", "moments", "days"],
+)
+def test_a_key_that_is_missing_in_every_row_finds_nothing(
+    repository: Repository, keys: pa.Array, rows: int
+) -> None:
+    """Nobody knows then what the frame's key would be; DuckDB joins few rows by another plan than many."""
+    repository.put("keyed", driver=keys, ts=at(0, 0), f=[1.0, 2.0])
+    frame = pa.table({"driver": pa.nulls(rows), "event_timestamp": at(*[1] * rows)})
+    assert set(repository.found(repository.view("keyed"), frame=frame)["f"]) == {None}
+
+
 def test_views_by_different_keys_of_the_frame(repository: Repository) -> None:
     views = (
         repository.view("rides", keys=[("first", "driver")], features=(("f", "a"),)),

@@ -97,6 +97,11 @@ def test_days_outside_the_source_are_not_missing(tmp_path: Path, day: str, missi
     assert ("no raw partition" in RawLake(tmp_path).untrusted(day).get(day, "")) == missing
 
 
+def test_of_days_asked_together_those_outside_the_source_are_left_out(tmp_path: Path) -> None:
+    asked = ("2024-02-28", "2024-02-29", "2024-03-01", "2024-03-31", "2024-04-01", "2024-04-02")
+    assert list(RawLake(tmp_path).untrusted(*asked)) == ["2024-03-01", "2024-03-31"]
+
+
 def test_a_source_without_an_end_goes_on(tmp_path: Path) -> None:
     assert list(RawLake(tmp_path, end=None).untrusted("2034-03-01")) == ["2034-03-01"]
 
