@@ -44,6 +44,7 @@ def observe_source(
     from platform_assets.features.live_views import check_live_views
     from platform_assets.raw.contract_in_force import contract_standing
     from platform_assets.raw.ingest import raw_code_version
+    from platform_assets.raw.judgement import KIND, contract_versions
     from platform_assets.raw.source_reader import open_source
     from platform_assets.raw.trust import untrusted_days
 
@@ -59,20 +60,19 @@ def observe_source(
     code = raw_code_version(source)
 
     stale: dict[str, str] = {}
-    rows_changed = False
+    reasons: set[str] = set()
     for day, token in tokens.items():
         manifest = current.get(day)
         built = manifest is not None and manifest.is_made_from(code, {"source": {day: token}})
         if built and manifest is not None and not to_settle:
-            evidence = stores.evidence.latest("contract", name, day)
-            versions = {"raw": manifest.digest, "contract": contracts.in_force.version}
+            evidence = stores.evidence.latest(KIND, name, day)
+            versions = contract_versions(manifest.digest, contracts.in_force.version)
             if evidence is not None and evidence.holds_for(versions):
                 continue
-        rows_changed |= not built
-        stale[day] = f"{token}:{manifest.sequence if manifest else 0}:{code}:{contracts.declared.version}"
-    reason = "new or changed days" if rows_changed else "days to be judged by the declared contract"
+        reasons.add("days to be judged by the declared contract" if built else "new or changed days")
+        stale[day] = f"{token}:{manifest.sequence if manifest else 0}:{code}:{contracts.mark}"
     waits = {"": contracts.refused} if contracts.refused else {}
-    work = [Work("raw", ("raw", source.name), stale, waits, reason=reason if stale else "")]
+    work = [Work("raw", ("raw", source.name), stale, waits, reason="; ".join(sorted(reasons, reverse=True)))]
 
     newest = max(current, default=None)
     known = sorted({*current, *(day for day in tokens if newest is None or day <= newest)})

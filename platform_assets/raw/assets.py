@@ -98,7 +98,7 @@ def raw_asset(repository: Repository, source: Source) -> dg.AssetsDefinition:
             context,
             manifests,
             check_results=[
-                *(_check(key, name, severity, verdicts, contracts.pending) for name, severity, _ in names),
+                *(_check(key, name, severity, verdicts, contracts) for name, severity, _ in names),
                 _in_force(key, contracts, red),
             ],
         )
@@ -124,23 +124,27 @@ def _in_force(key: dg.AssetKey, contracts: "ContractStanding", red: Sequence[str
 
 
 def _check(
-    key: dg.AssetKey, name: str, severity: str, verdicts: Mapping[str, Evidence], pending: bool
+    key: dg.AssetKey,
+    name: str,
+    severity: str,
+    verdicts: Mapping[str, Evidence],
+    contracts: "ContractStanding",
 ) -> dg.AssetCheckResult:
     """One expectation over all days of the run: the days that did not pass, with what was seen.
 
     While the declared contract is pending, days were not asked what only it holds.
     """
+    if contracts.pending and name not in {asked for asked, _, _ in contracts.in_force.checks}:
+        return dg.AssetCheckResult(
+            asset_key=key,
+            check_name=name,
+            passed=False,
+            severity=dg.AssetCheckSeverity.WARN,
+            description=f"not asked: it is declared and not in force, see {IN_FORCE_CHECK}",
+        )
     rows: list[dict[str, Any]] = []
     for day, evidence in sorted(verdicts.items()):
         found = [e for e in evidence.measured.get("expectations", []) if e["name"] == name]
-        if not found and pending:
-            return dg.AssetCheckResult(
-                asset_key=key,
-                check_name=name,
-                passed=False,
-                severity=dg.AssetCheckSeverity.WARN,
-                description=f"not asked: it is declared and not in force, see {IN_FORCE_CHECK}",
-            )
         if not found:
             rows.append(
                 {

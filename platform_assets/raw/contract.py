@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from platform_assets.declaration.source import Source
-from platform_assets.evidence.evidence import Evidence
+from platform_assets.evidence.evidence import Evidence, Verdict
+from platform_assets.evidence.waiver import waiver_for
+from platform_assets.raw.contract_change import built_on
 from platform_assets.raw.contract_in_force import judge_days_since, settle_contract
 from platform_assets.raw.declared_contract import Contract
 from platform_assets.raw.judgement import KIND, contract_versions, judge_contract
@@ -26,12 +28,14 @@ def evaluate_contract(
     """
     contracts = settle_contract(stores, source, suite_path, run_id=run_id)
     asked = set(days)
+    # a contract that waits is why they are asked again: what stood before it stands
+    stands = built_on(stores, source, contracts.in_force) if contracts.pending else {}
     left = _judged_by_another(stores, source, contracts.in_force)
-    found = judge_contract(stores, source, contracts.in_force, asked | left, run_id=run_id)
-    recorded = {day: _record(stores, evidence) for day, evidence in found.items()}
+    found = judge_contract(stores, source, contracts.in_force, (asked | left) - stands.keys(), run_id=run_id)
+    recorded = {day: _record(stores, source, evidence) for day, evidence in found.items()}
     if contracts.pending:
         judge_days_since(stores, source, suite_path, run_id=run_id)
-    return {day: evidence for day, evidence in recorded.items() if day in asked}
+    return {day: evidence for day, evidence in sorted((stands | recorded).items()) if day in asked}
 
 
 def _judged_by_another(stores: Stores, source: Source, contract: Contract) -> set[str]:
@@ -45,14 +49,15 @@ def _judged_by_another(stores: Stores, source: Source, contract: Contract) -> se
     return found
 
 
-def _record(stores: Stores, evidence: Evidence) -> Evidence:
+def _record(stores: Stores, source: Source, evidence: Evidence) -> Evidence:
     """Keep the earlier evidence where only the volume of other days moved."""
     earlier = stores.evidence.latest(KIND, evidence.subject, evidence.partition)
-    if (
-        earlier is not None
-        and earlier.holds_for(evidence.versions)
-        and _substance(earlier) == _substance(evidence)
-    ):
+    if earlier is None or not earlier.holds_for(evidence.versions):
+        return stores.evidence.record(evidence)
+    if _substance(earlier) == _substance(evidence):
+        return earlier
+    # an owner answers for the earlier, and nothing else is wrong now: a volume that moved takes no word away
+    if _wrong(earlier) == _wrong(evidence) and waiver_for(stores.ledger, earlier, owners=source.owners):
         return earlier
     return stores.evidence.record(evidence)
 
@@ -62,4 +67,14 @@ def _substance(evidence: Evidence) -> list[tuple[Any, ...]]:
     return [
         (str(evidence.verdict),),
         *((e["name"], e["verdict"], e["failing"], e["blocking"]) for e in listed),
+    ]
+
+
+def _wrong(evidence: Evidence) -> list[tuple[Any, ...]]:
+    """What of it keeps the day from being built on."""
+    listed = evidence.measured.get("expectations", [])
+    return [
+        (e["name"], e["verdict"], e["failing"])
+        for e in listed
+        if e["severity"] == "critical" and e["blocking"] and e["verdict"] != Verdict.PASSED
     ]

@@ -81,6 +81,13 @@ def judge_again(
     return _change(stores, source, after, stored, held, asked)
 
 
+def built_on(stores: Stores, source: Source, contract: Contract) -> dict[str, Evidence]:
+    """Evidence of the stored days that may be built on by what a contract was found to say of them."""
+    known = _evidence_of(stores, contract, _stored(stores, source))
+    held = _held(stores, source, known)
+    return {day: evidence for day, evidence in known.items() if day in held}
+
+
 def _evidence_of(stores: Stores, contract: Contract, stored: Mapping[str, Manifest]) -> dict[str, Evidence]:
     """What a contract was found to say of the rows that are stored, where it was asked."""
     found: dict[str, Evidence] = {}

@@ -60,6 +60,12 @@ class ContractStanding:
         return self.pending and (passed or self.accepted is not None)
 
     @property
+    def mark(self) -> str:
+        """Changes with the declared contract, what was found of it, and an owner's word."""
+        found = [self.change.id if self.change else "", self.accepted.sequence if self.accepted else 0]
+        return document_digest({"declared": self.declared.version, "found": found})
+
+    @property
     def refused(self) -> str:
         """Why the declared contract does not count, with the way out; empty when it does or is not judged."""
         if not self.pending or self.change is None or self.may_take_effect:

@@ -19,7 +19,7 @@ from platform_assets.declaration.repository import Repository
 from platform_assets.evidence.evidence import Evidence
 from platform_assets.evidence.withdrawal import record_withdrawal
 from platform_assets.raw import contract_in_force
-from platform_assets.raw.assets import raw_asset
+from platform_assets.raw.assets import _check, raw_asset
 from platform_assets.raw.contract_in_force import (
     contract_standing,
     contracts_in_force,
@@ -250,3 +250,16 @@ def test_the_web_ui_tells_what_is_not_in_force(tmp_path: Path) -> None:
     accepted = checks()
     assert accepted["contract_in_force"].passed
     assert accepted["price_max_to_be_between"].severity is dg.AssetCheckSeverity.ERROR
+
+
+def test_a_day_that_cannot_be_read_is_told_while_a_contract_waits(lake: RawLake) -> None:
+    """It has no verdict of any expectation: that is not the same as an expectation that was not asked."""
+    lake.declare(PRICE, BUYER, STRICT)
+    lake.ask(*DAYS)
+    lake.put("2024-03-05", with_column(rows_of("2024-03-05"), "price", [500.0] * 5))
+    manifest = lake.put("2024-03-06")
+    lake.stores.lake.table("raw/orders").path(manifest).write_bytes(b"damaged")
+    found = lake.ask("2024-03-05", "2024-03-06")
+    check = _check(dg.AssetKey("orders"), "price_be_between", "critical", found, lake.standing())
+    assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.ERROR)
+    assert check.description == "2 of 2 days did not pass: 2024-03-05, 2024-03-06"

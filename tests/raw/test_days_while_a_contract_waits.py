@@ -35,6 +35,12 @@ def put(lake: RawLake, day: str, price: float) -> None:
     lake.put(day, with_column(rows_of(day, first=100 * int(day[-2:])), "price", [price] * 5))
 
 
+def waive(lake: RawLake, day: str) -> None:
+    red = lake.stores.evidence.latest("contract", "raw/orders", day)
+    assert red is not None
+    record_waiver(lake.stores.ledger, red, "team:shop", "a sale", today() + timedelta(days=3), by=ANA)
+
+
 def fails(lake: RawLake) -> list[str]:
     change = lake.standing().change
     assert change is not None
@@ -98,9 +104,7 @@ def test_a_red_day_that_is_waived_after_the_change_was_accepted(lake: RawLake) -
     lake.ask(*DAYS)
     assert fails(lake) == [DAYS[0]], "a red day does not fall"
     lake.accept()
-    red = lake.stores.evidence.latest("contract", "raw/orders", DAYS[1])
-    assert red is not None
-    record_waiver(lake.stores.ledger, red, "team:shop", "a sale", today() + timedelta(days=3), by=ANA)
+    waive(lake, DAYS[1])
     assert lake.untrusted(*DAYS) == {}
     change, accepted = pending_change(lake.stores, lake.source, lake.suite)
     assert change is not None
@@ -221,3 +225,35 @@ def test_a_failing_day_that_is_gone(lake: RawLake) -> None:
     assert lake.standing().change is None, "to be judged again"
     lake.ask(*DAYS[1:])
     assert not lake.standing().pending
+
+
+@pytest.mark.parametrize("red", [False, True], ids=["passed", "waived"])
+def test_a_contract_that_waits_takes_no_day_by_a_volume_that_moved(lake: RawLake, red: bool) -> None:
+    """Days that came since would fail the fourth if the contract in force were asked again."""
+    lake.source = lake.source.model_copy(update={"volume": Volume(neighbours=4, at_least=0.6, at_most=9)})
+    if red:
+        put(lake, DAYS[3], 500.0)
+    lake.ask(*DAYS)
+    if red:
+        waive(lake, DAYS[3])
+    for number, day in enumerate(("2024-03-05", "2024-03-06", "2024-03-07")):
+        lake.put(day, rows_of(day, 15, first=2000 + 100 * number))
+    lake.ask("2024-03-05", "2024-03-06", "2024-03-07")
+    lake.declare(PRICE, BUYER, CHEAP)
+    lake.ask(*DAYS)
+    waits(lake)
+
+
+def test_a_volume_that_moved_takes_no_waiver_away(tmp_path: Path) -> None:
+    """Asked again once there are days to compare with: what was waived is wrong as before, and nothing else."""
+    lake = RawLake(tmp_path, PRICE, BUYER)
+    put(lake, DAYS[0], 500.0)
+    lake.ask(DAYS[0])
+    waive(lake, DAYS[0])
+    for day in DAYS[1:]:
+        put(lake, day, 1.0)
+    lake.ask(*DAYS)
+    assert lake.untrusted(*DAYS) == {}
+    lake.put(DAYS[0], with_column(rows_of(DAYS[0], 40), "price", [500.0] * 40))
+    lake.ask(DAYS[0])
+    assert lake.untrusted(*DAYS).keys() == {DAYS[0]}
