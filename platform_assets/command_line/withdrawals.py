@@ -25,9 +25,11 @@ def withdraw(arguments: argparse.Namespace) -> int:
     """Record a withdrawal; the next decision does without what was withdrawn."""
     from platform_assets.evidence.standing import giver, today
     from platform_assets.evidence.withdrawal import record_withdrawal, withdrawable
+    from platform_assets.raw.contract_in_force import in_force_by
     from platform_assets.registry.who_may_withdraw import champions_on, product_of, who_may_withdraw
 
-    ledger = Stores.at(environment().home).ledger
+    stores = Stores.at(environment().home)
+    ledger = stores.ledger
     named = withdrawable(ledger.entries(), arguments.entry, today(ledger))
     may: set[str] = set()
     if arguments.by.strip() != giver(named):  # who gave it needs no declaration to take it back
@@ -44,5 +46,11 @@ def withdraw(arguments: argparse.Namespace) -> int:
         print(
             f"{product_name}: champion version {version} was promoted on it and stays champion; promote "
             f"another version to replace it"
+        )
+    source = named.product.removeprefix("raw/")
+    if version := in_force_by(stores, source, named.sequence):
+        print(
+            f"{source}: contract {version} took effect by it and stays in force; declare another contract to "
+            f"replace it"
         )
     return 0

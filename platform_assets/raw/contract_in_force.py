@@ -114,6 +114,14 @@ def contracts_in_force(stores: Stores, source: Source) -> tuple[Table, list[Mani
     return table, table.history(IN_FORCE)
 
 
+def in_force_by(stores: Stores, source: str, sequence: int) -> str:
+    """The version of the contract in force if it took effect by the word in that ledger entry; else empty."""
+    present = stores.lake.table(contract_table(source)).manifest(IN_FORCE)
+    if present is None or present.notes.get(ACCEPTED) != sequence:
+        return ""
+    return str(present.notes["version"])
+
+
 def settle_contract(
     stores: Stores, source: Source, suite_path: Path, *, run_id: str = ""
 ) -> ContractStanding:
@@ -186,7 +194,8 @@ def _keep_in_force(stores: Stores, source: Source, contract: Contract, run_id: s
         masked = table.document_of(kept[-1]).get("masked")
         other = masked != list(contract.masked)
         cause = "other columns are masked" if other else "days are judged in another way by this release"
-        _keep(stores, source, contract, cause, run_id)
+        notes = {ACCEPTED: kept[-1].notes[ACCEPTED]} if ACCEPTED in kept[-1].notes else {}
+        _keep(stores, source, contract, cause, run_id, notes)
 
 
 def _keep(

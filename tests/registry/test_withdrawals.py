@@ -13,7 +13,7 @@ from platform_assets.__main__ import main
 from platform_assets.automation.product_observation import _is_decided
 from platform_assets.command_line import withdrawals as command
 from platform_assets.errors import Blocked, UnknownName
-from platform_assets.evidence.evidence import Verdict
+from platform_assets.evidence.evidence import Evidence, Verdict
 from platform_assets.evidence.ledger import Entry
 from platform_assets.evidence.waiver import record_waiver
 from platform_assets.evidence.withdrawal import record_withdrawal
@@ -331,6 +331,21 @@ def test_the_command_withdraws_and_names_the_champion_that_stays(at_home, capsys
     gone = at_home.stores.ledger.entries()[-1]
     assert f"{BEN} withdrew approval {approval.sequence} of {BEN}: ledger entry {gone.sequence}" in told
     assert "payment_fraud: champion version 2 was promoted on it and stays champion" in told
+
+
+def test_the_command_names_the_contract_that_stays_in_force(at_home, capsys):
+    """A contract that took effect by an owner's word is not undone by taking that word back."""
+    stores = at_home.stores
+    change = Evidence("contract_change", "raw/payments", Verdict.FAILED, "3 days", {}, "4d2a")
+    words = [record_waiver(stores.ledger, change, "team:data", "wrong days", SOON, by=BEN) for _ in range(2)]
+    stores.lake.table("contracts/payments").write_document(
+        "in_force", {}, code_version="1", inputs={}, cause="test",
+        notes={"version": "4d2a", "accepted": words[1].sequence},
+    )  # fmt: skip
+    stays = "payments: contract 4d2a took effect by it and stays in force; declare another contract"
+    for word, told in zip(words, (False, True), strict=True):
+        assert withdraw_by_command(word.sequence, BEN) == 0
+        assert (stays in capsys.readouterr().out) is told
 
 
 @pytest.mark.parametrize(
