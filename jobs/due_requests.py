@@ -35,5 +35,5 @@ def due(
         return [], f"waiting for source {source.name}: it has days, features or online stores to build"
     work = observe_product(stores, repository, product)
     requests = [r for r in next_requests(work, PRODUCT_STAGES) if r.stage in stages]
-    made = run_requests(context.instance, product.name, requests, product.schedule.cooldown)
-    return made, "" if made else why_nothing(work, waiting=bool(requests))
+    made, waits = run_requests(context.instance, product.name, requests, product.schedule.cooldown)
+    return made, "" if made else why_nothing(work, waits)

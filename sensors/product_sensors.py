@@ -9,6 +9,7 @@ from platform_assets.jobs.product_jobs import Jobs
 from platform_assets.jobs.run_requests import default_status, tick_seconds
 from platform_assets.jobs.source_jobs import job_name
 from platform_assets.resources import PlatformResource
+from platform_assets.sensors.cut_off_runs import record_cut_off
 
 
 def product_sensors(repository: Repository, product: Product, jobs: Jobs) -> list[dg.SensorDefinition]:
@@ -32,7 +33,13 @@ def _sensor(
         description=f"{', '.join(stages)} of {product.name}, when something they are made from changed.",
     )
     def watch_product(context: dg.SensorEvaluationContext, platform: PlatformResource) -> dg.SensorResult:
+        from platform_assets.automation.reconcile import tables_of_product
+
+        tables = tables_of_product(product) if "predictions" in stages else {}
+        recorded = record_cut_off(context, platform.stores(), tables)
         made, reason = due(context, platform, repository, product, stages)
-        return dg.SensorResult(run_requests=made, skip_reason=reason or None)
+        return dg.SensorResult(
+            run_requests=made, skip_reason=None if made else "; ".join([*recorded, reason])
+        )
 
     return watch_product

@@ -12,6 +12,7 @@ from platform_assets.declaration.source import Source
 from platform_assets.environments import environment
 from platform_assets.jobs.run_requests import default_status, run_requests, tick_seconds, why_nothing
 from platform_assets.resources import PlatformResource
+from platform_assets.sensors.cut_off_runs import record_cut_off
 
 if TYPE_CHECKING:
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
@@ -32,14 +33,16 @@ def source_sensor(
         description=f"New and changed days of {source.name}, and every feature day they reach.",
     )
     def watch_source(context: dg.SensorEvaluationContext, platform: PlatformResource) -> dg.SensorResult:
+        from platform_assets.automation.reconcile import tables_of_source
         from platform_assets.automation.source_observation import SOURCE_STAGES, observe_source
 
-        seen = observe_source(
-            platform.stores(), repository, source, environment().source_variables(source.name)
-        )
+        stores = platform.stores()
+        views = [view for view in repository.feature_views.values() if view.source == source.name]
+        recorded = record_cut_off(context, stores, tables_of_source(source.name, views))
+        seen = observe_source(stores, repository, source, environment().source_variables(source.name))
         requests = next_requests(seen.work, SOURCE_STAGES)
-        made = run_requests(context.instance, source.name, requests, COOLDOWN)
-        reason = None if made else why_nothing(seen.work, waiting=bool(requests))
+        made, waits = run_requests(context.instance, source.name, requests, COOLDOWN)
+        reason = None if made else "; ".join([*recorded, why_nothing(seen.work, waits)])
         return dg.SensorResult(run_requests=made, skip_reason=reason)
 
     return watch_source

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from platform_assets import vocabulary
+from platform_assets import asset_keys, vocabulary
+from platform_assets.declaration.feature_view import FeatureView
+from platform_assets.declaration.product import Product
 from platform_assets.lake.manifest import Manifest
 from platform_assets.stores import Stores
 
@@ -18,16 +20,27 @@ def untold(told: Mapping[str, str] | set[str], manifests: Mapping[str, Manifest]
     return [manifest for partition, manifest in sorted(manifests.items()) if partition not in told]
 
 
-def reconcile(
-    instance: dg.DagsterInstance, stores: Stores, tables: Mapping[dg.AssetKey, str]
-) -> dict[str, int]:
+def tables_of_source(source: str, views: Iterable[FeatureView]) -> dict[dg.AssetKey, str]:
+    """Assets by the day of a source, with the table of each."""
+    return {asset_keys.raw_key(source): vocabulary.raw_table(source)} | {
+        asset_keys.view_key(view.name): vocabulary.feature_table(view.lake_name) for view in views
+    }
+
+
+def tables_of_product(product: Product) -> dict[dg.AssetKey, str]:
+    """Assets by the day of a product, with the table of each."""
+    noun = "predictions"
+    return {asset_keys.product_key(product, noun): vocabulary.product_table(product.name, noun)}
+
+
+def reconcile(instance: dg.DagsterInstance, stores: Stores, tables: Mapping[dg.AssetKey, str]) -> list[str]:
     """Record an event for every daily partition that the lake holds and the event log does not know.
 
-    Returns how many were recorded, by table.
+    Returns what was recorded, in words. Leave out what a run is building: its events come at its end.
     """
     import dagster as dg
 
-    recorded: dict[str, int] = {}
+    recorded = []
     for key, name in tables.items():
         manifests = stores.lake.table(name).current()
         if not manifests:
@@ -47,5 +60,8 @@ def reconcile(
                 )
             )
         if missing:
-            recorded[name] = len(missing)
+            asset = key.to_user_string()
+            recorded.append(
+                f"{asset}: {len(missing)} days were built by a run that was cut off; now recorded"
+            )
     return recorded

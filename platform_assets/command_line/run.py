@@ -8,7 +8,6 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -74,16 +73,16 @@ def _run(arguments: argparse.Namespace) -> int:
 
     import dagster as dg
 
-    from platform_assets.automation.reconcile import reconcile
+    from platform_assets.automation.reconcile import reconcile, tables_of_product, tables_of_source
     from platform_assets.command_line.summary import print_summary
     from platform_assets.definitions import build_definitions
 
     stores = Stores.at(home)
     print(f"platform-assets: {product.name} in {home.root}")
     with dg.DagsterInstance.get() as instance:
-        told = reconcile(instance, stores, _daily_tables(repository, product))
-        for table, days in told.items():
-            print(f"  {table}: {days} days were built by a run that was cut off; now recorded")
+        daily = tables_of_source(product.source, repository.views_of(product)) | tables_of_product(product)
+        for told in reconcile(instance, stores, daily):
+            print(f"  {told}")
         built, failed, work = _until_nothing_is_open(
             instance, build_definitions(), stores, repository, product
         )
@@ -207,19 +206,6 @@ def _told(error: Any) -> str:
 
 def _names(kind: type[Exception]) -> set[str]:
     return {kind.__name__}.union(*(_names(below) for below in kind.__subclasses__()))
-
-
-def _daily_tables(repository: Repository, product: Product) -> Mapping[Any, str]:
-    from platform_assets import asset_keys
-
-    return {
-        asset_keys.raw_key(product.source): vocabulary.raw_table(product.source),
-        **{
-            asset_keys.view_key(view.name): vocabulary.feature_table(view.lake_name)
-            for view in repository.views_of(product)
-        },
-        asset_keys.product_key(product, "predictions"): vocabulary.product_table(product.name, "predictions"),
-    }
 
 
 def _publish(stores: Stores, product: Product) -> None:

@@ -22,8 +22,11 @@ def asked_within(
         @dg.asset(key=list(key))
         def built(context: dg.AssetExecutionContext) -> None:
             if key == building[0]:
-                made = run_requests(context.instance, owner, wanted, timedelta(hours=1))
+                made, waits = run_requests(context.instance, owner, wanted, timedelta(hours=1))
                 asked.extend(request.job_name for request in made)
+                assert [context.run.run_id[:8] in told for told in waits] == [True] * (
+                    len(wanted) - len(made)
+                )
 
         return built
 
@@ -80,11 +83,31 @@ def test_a_run_that_ended_keeps_nobody_waiting() -> None:
         def raw() -> None: ...
 
         assert dg.materialize([raw], instance=instance).success
-        assert len(run_requests(instance, "payments", [wanted], timedelta(hours=1))) == 1
+        assert len(run_requests(instance, "payments", [wanted], timedelta(hours=1))[0]) == 1
 
 
 def test_two_ranges_of_one_look_are_asked_for_together() -> None:
     ranges = [("2024-01-02", "2024-01-03"), ("2024-01-07", "2024-01-07")]
     wanted = [request("raw", RAW, days=days) for days in ranges]
     with dg.instance_for_test() as instance:
-        assert len(run_requests(instance, "payments", wanted, timedelta(hours=1))) == 2
+        assert len(run_requests(instance, "payments", wanted, timedelta(hours=1))[0]) == 2
+
+
+def test_a_run_that_failed_is_told_until_its_cooldown_has_passed() -> None:
+    wanted = request("raw", RAW, days=("2024-01-02", "2024-01-03"))
+    with dg.instance_for_test() as instance:
+
+        @dg.asset(key=list(RAW))
+        def raw() -> None:
+            raise ValueError("the file is half a file")
+
+        (asked,), _ = run_requests(instance, "payments", [wanted], timedelta(days=10_000))
+        failed = dg.materialize(
+            [raw], instance=instance, raise_on_error=False, tags={"dagster/run_key": str(asked.run_key)}
+        )
+        again, (told,) = run_requests(instance, "payments", [wanted], timedelta(days=10_000))
+        assert not again
+        assert told.startswith(f"raw 2024-01-02 .. 2024-01-03: run {failed.run_id[:8]} ended in FAILURE at ")
+        assert "it is asked for again after " in told
+        later, _ = run_requests(instance, "payments", [wanted], timedelta(seconds=1))
+        assert len(later) == 1, "another cooldown period"

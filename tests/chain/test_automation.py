@@ -1,7 +1,5 @@
 """Sensors and schedule on a finished home: they say why there is nothing to do, and ask when there is."""
 
-from __future__ import annotations
-
 import shutil
 import subprocess
 import sys
@@ -57,6 +55,44 @@ def test_nothing_to_do_is_said(definitions: dg.Definitions, finished: Clinic, na
     result = ticked(definitions, finished, name)
     assert not result.run_requests
     assert "nothing has changed" in str(result.skip_reason)
+
+
+@pytest.mark.parametrize(
+    ("name", "asset"),
+    [
+        ("appointments_source", "raw/appointments"),
+        ("appointments_source", "features/patient_history"),
+        ("clinic_no_shows_chain", "clinic_no_shows/predictions"),
+    ],
+)
+def test_days_whose_events_a_killed_run_took_along_are_recorded(
+    definitions: dg.Definitions, finished: Clinic, name: str, asset: str
+) -> None:
+    key = dg.AssetKey(asset.split("/"))
+    with dg.DagsterInstance.get() as instance:
+        before = instance.get_materialized_partitions(key)
+        assert len(before) == 26
+        instance.wipe_assets([key])
+        result = ticked(definitions, finished, name)
+        assert instance.get_materialized_partitions(key) == before
+    assert f"{asset}: 26 days were built by a run that was cut off; now recorded" in str(result.skip_reason)
+    assert "cut off" not in str(ticked(definitions, finished, name).skip_reason)
+
+
+def test_days_of_a_run_at_work_are_left_to_it(definitions: dg.Definitions, finished: Clinic) -> None:
+    """Its events come at its end: until then nothing was cut off."""
+    seen: list[set[str]] = []
+
+    @dg.asset(key=["features", "patient_history"])
+    def at_work(context: dg.AssetExecutionContext) -> None:
+        ticked(definitions, finished, "appointments_source")
+        seen.append(context.instance.get_materialized_partitions(context.asset_key))
+
+    with dg.DagsterInstance.get() as instance:
+        instance.wipe_assets([at_work.key])
+        dg.materialize([at_work], instance=instance)
+    assert seen == [set()]
+    ticked(definitions, finished, "appointments_source")
 
 
 def test_schedule_says_so_too(definitions: dg.Definitions, finished: Clinic) -> None:
