@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from platform_assets import vocabulary
 from platform_assets.automation.plan import Work
@@ -92,7 +93,10 @@ def _observe_training(stores: Stores, repository: Repository, product: Product) 
             if lineage.get("training_run_digest") != run.digest:
                 reasons.append("model is not registered")
             if not reasons:
-                return observe_hindsight(stores, product, rows, run)
+                return [
+                    *observe_hindsight(stores, product, rows, run),
+                    *observe_registration(stores, repository, product, lineage),
+                ]
     mark = fingerprint_of(
         [
             product.training_version,
@@ -135,6 +139,26 @@ def observe_hindsight(stores: Stores, product: Product, rows: Manifest, run: Man
     ]
 
 
+def observe_registration(
+    stores: Stores, repository: Repository, product: Product, lineage: Mapping[str, Any]
+) -> list[Work]:
+    """The registration once more where another contract is in force since: the contract gate asks for it."""
+    from platform_assets.raw.contract_in_force import contract_standing
+
+    source = repository.source(product.source)
+    contract = contract_standing(stores, source, repository.contract_path(source)).in_force
+    if contract.suite.problem or lineage["contract_version"] == contract.version:
+        return []
+    return [
+        Work(
+            "training",
+            (product.name, "registered_model"),
+            {"": fingerprint_of([dict(lineage), contract.version])},
+            reason="another contract is in force since the model was registered",
+        )
+    ]
+
+
 def _observe_promotion(stores: Stores, repository: Repository, product: Product) -> list[Work]:
     from platform_assets.parity.view_parity import view_parity_history
     from platform_assets.parity.view_verdicts import evidence_names
@@ -166,7 +190,7 @@ def _observe_promotion(stores: Stores, repository: Repository, product: Product)
     )
     entries = stores.ledger.entries()
     answers = _answers(entries, product)
-    decided = _is_decided(entries, product, version, parity)
+    decided = _is_decided(entries, product, lineage, parity)
     works = []
     mark = fingerprint_of(
         [newest.digest, newest.sequence, bound_to, parity.id if parity else "", answers[-1:] or [0]]
@@ -200,8 +224,11 @@ def _answers(entries: Sequence[Entry], product: Product) -> list[int]:
     ]
 
 
-def _is_decided(entries: Sequence[Entry], product: Product, version: str, parity: Evidence | None) -> bool:
+def _is_decided(
+    entries: Sequence[Entry], product: Product, lineage: Mapping[str, Any], parity: Evidence | None
+) -> bool:
     """Whether the ledger holds a decision on a version, taken on what its gates would look at now."""
+    version = str(lineage["version"])
     told = [
         entry
         for entry in entries
@@ -216,6 +243,8 @@ def _is_decided(entries: Sequence[Entry], product: Product, version: str, parity
     last = told[-1]
     if last.kind == "confirm" or not last.body.get("gates"):
         return True
+    if last.body.get("contract", lineage["contract_version"]) != lineage["contract_version"]:
+        return False
     answered = any(sequence > last.sequence for sequence in _answers(entries, product))
     return not answered and (parity is None or parity.id in last.body["evidence"])
 

@@ -251,6 +251,7 @@ def _refused(
         "version": recorded["version"],
         "model_digest": recorded["model_digest"],
         "champion": holder.version if holder else None,
+        "contract": recorded["contract_version"],
         "reasons": reasons,
         "evidence": [gate.evidence_id for gate in gates],
         "gates": [asdict(gate) for gate in gates],

@@ -1,13 +1,14 @@
 """People answer for a version: by name, with a reason and an end, for exactly what they saw."""
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from registry_world import GATES
+from registry_world import GATES, SPLIT_ID
 
 from platform_assets.__main__ import main
-from platform_assets.automation.product_observation import observe_product
+from platform_assets.automation.product_observation import observe_product, observe_registration
 from platform_assets.errors import Blocked
 from platform_assets.evidence.evidence import Verdict
 from platform_assets.evidence.waiver import record_waiver
@@ -232,3 +233,42 @@ def test_an_answer_about_another_product_asks_for_nothing(world):
     elsewhere = replace(evidence, subject="products/another/promotion")
     record_waiver(world.stores.ledger, elsewhere, ANA, "known and harmless", SOON)
     assert not asked_for(world)
+
+
+def test_another_contract_asks_for_the_registration_and_then_for_the_decision(world):
+    """It came in force between the registration and the promotion: nobody has to register by hand."""
+    price = {"type": "expect_column_values_to_not_be_null", "kwargs": {"column": "amount"}}
+    world.suite_path.write_text(json.dumps({"expectations": [price]}))
+    world = held_to(world, APPROVAL)
+    assert world.promote().outcome == "refused"
+
+    def to_register():
+        return observe_registration(
+            world.stores, world.repository, world.product, world.table("registered_model").document(SPLIT_ID)
+        )
+
+    assert to_register() == []
+    world.suite_path.write_text(json.dumps({"expectations": [price | {"severity": "warning"}]}))
+    assert "contract changed since registration" in world.promote().reason
+    (work,) = to_register()
+    assert (work.asset, work.reason) == (
+        ("payment_fraud", "registered_model"),
+        "another contract is in force since the model was registered",
+    )
+    assert not asked_for(world)
+    world.register()
+    assert to_register() == []
+    assert asked_for(world)
+    world.give_evidence()
+    assert [gate.key for gate in world.promote().gates if not gate.holds] == ["approval"]
+    assert not asked_for(world)
+    approve(world, BEN)
+    assert asked_for(world)
+    assert world.promote().promoted
+    assert not asked_for(world)
+
+
+def test_a_contract_that_cannot_be_read_asks_for_no_registration(world):
+    registered = world.table("registered_model").document(SPLIT_ID)
+    world.suite_path.write_text("{")
+    assert observe_registration(world.stores, world.repository, world.product, registered) == []

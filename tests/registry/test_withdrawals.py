@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from registry_world import DAYS, GATES
+from registry_world import DAYS, GATES, SPLIT_ID
 
 from platform_assets.__main__ import main
 from platform_assets.automation.product_observation import _is_decided
@@ -150,11 +150,12 @@ def test_the_sensors_decide_a_refused_version_again(world, kind):
     world.stores.ledger.append(
         "refusal", PRODUCT, "x", {**world.stores.ledger.entries(PRODUCT, "refusal")[-1].body}
     )
-    assert _is_decided(world.stores.ledger.entries(), world.product, "2", parity)
+    lineage = world.table("registered_model").document(SPLIT_ID)
+    assert _is_decided(world.stores.ledger.entries(), world.product, lineage, parity)
     record_withdrawal(
         world.stores.ledger, named.sequence, named.body.get("by", named.actor), "I learned more"
     )
-    assert not _is_decided(world.stores.ledger.entries(), world.product, "2", parity)
+    assert not _is_decided(world.stores.ledger.entries(), world.product, lineage, parity)
 
 
 # -- after a promotion: it stands, and everybody is told
