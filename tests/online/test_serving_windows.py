@@ -80,38 +80,6 @@ def finished(view: FeatureView, row: Row, stored: list[Row]) -> list[Any]:
     return [finish(SOURCE, feature, events, moment, own) for feature in view.windows]
 
 
-raw_rows = st.fixed_dictionaries(
-    {
-        "minute": st.integers(0, 10).map(lambda n: 360 * n),
-        "till": st.sampled_from("ab"),
-        "slip": st.integers(8, 11),
-        "cents": st.sampled_from([-2.51, 0.0, 1.1, 7.25]),
-        "maybe": st.sampled_from([None, -1.07, 1.1, 2.0]),
-        "free": st.sampled_from([None, math.nan, -2.5, 0.0, 4.75]),
-        "whole": st.integers(-1, 2),
-        "flag": st.booleans(),
-        "kind": st.sampled_from([None, "", "a", "b"]),
-    }
-)
-
-
-@settings(max_examples=20, deadline=None)
-@given(
-    st.lists(raw_rows, min_size=1, max_size=9, unique_by=lambda row: (row["till"], row["slip"])),
-    st.booleans(),
-)
-def test_every_function_in_every_window_is_its_definition(told: list[Row], stored: bool) -> None:
-    """Each row asked for, among rows before, beside and after it; it counts once, stored or not."""
-    rows = table_of(told).to_pylist()
-    wanted = [by_definition(VIEW, feature, rows) for feature in VIEW.windows]
-    for place, row in enumerate(rows):
-        others = rows if stored else [other for other in rows if other is not row]
-        for feature, values, got in zip(VIEW.windows, wanted, finished(VIEW, row, others), strict=True):
-            want = values[place]
-            assert type(got) is type(want), feature
-            assert got == (want if want is None else pytest.approx(want, rel=1e-12, abs=1e-12)), feature
-
-
 def one_row(**values: Any) -> Row:
     return table_of([values]).to_pylist()[0]
 
@@ -295,3 +263,37 @@ def test_a_value_is_a_float_or_missing() -> None:
     assert values == [3.0, 0.0, None, None]
     assert type(values[0]) is float
     assert repository_of(VIEW).source("events") == SOURCE
+
+
+# all of it against a loop over rows
+
+raw_rows = st.fixed_dictionaries(
+    {
+        "minute": st.integers(0, 10).map(lambda n: 360 * n),
+        "till": st.sampled_from("ab"),
+        "slip": st.integers(8, 11),
+        "cents": st.sampled_from([-2.51, 0.0, 1.1, 7.25]),
+        "maybe": st.sampled_from([None, -1.07, 1.1, 2.0]),
+        "free": st.sampled_from([None, math.nan, -2.5, 0.0, 4.75]),
+        "whole": st.integers(-1, 2),
+        "flag": st.booleans(),
+        "kind": st.sampled_from([None, "", "a", "b"]),
+    }
+)
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    st.lists(raw_rows, min_size=1, max_size=9, unique_by=lambda row: (row["till"], row["slip"])),
+    st.booleans(),
+)
+def test_every_function_in_every_window_is_its_definition(told: list[Row], stored: bool) -> None:
+    """Each row asked for, among rows before, beside and after it; it counts once, stored or not."""
+    rows = table_of(told).to_pylist()
+    wanted = [by_definition(VIEW, feature, rows) for feature in VIEW.windows]
+    for place, row in enumerate(rows):
+        others = rows if stored else [other for other in rows if other is not row]
+        for feature, values, got in zip(VIEW.windows, wanted, finished(VIEW, row, others), strict=True):
+            want = values[place]
+            assert type(got) is type(want), feature
+            assert got == (want if want is None else pytest.approx(want, rel=1e-12, abs=1e-12)), feature
