@@ -181,6 +181,13 @@ def test_keys_go_together_as_in_a_dictionary(ours: list[Any], theirs: list[Any])
     assert found.only_trained == len(set(ours) - set(theirs))
 
 
+def test_keys_of_one_column() -> None:
+    found = aligned(pa.table({"k": ["b", "x", "a"]}), pa.table({"k": ["a", "b", "c"]}))
+    assert found.keys.column("k").to_pylist() == ["a", "b", "c", "x"]
+    assert found.served.tolist() == [2, 0, -1, 1]
+    assert found.trained.tolist() == [0, 1, 2, -1]
+
+
 def test_keys_of_many_columns_of_many_values() -> None:
     """All values of four columns together are a trillion; the keys are a thousand."""
     numbers = np.random.default_rng(3).permuted(np.tile(np.arange(1000), (4, 1)), axis=1)
