@@ -96,7 +96,7 @@ def lowest_hashes(keys: pa.Table, most: int) -> Places:
 
 
 def _hashed(column: pa.ChunkedArray) -> npt.NDArray[np.uint64]:
-    """Whole numbers as they are; all else by FNV-1a over its text. A null is 0."""
+    """Of at least one row: whole numbers as they are; all else by FNV-1a over its text. A null is 0."""
     import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -104,14 +104,13 @@ def _hashed(column: pa.ChunkedArray) -> npt.NDArray[np.uint64]:
     if pa.types.is_integer(column.type):
         whole = pc.fill_null(column.cast(pa.int64()), 0).to_numpy()
         return np.asarray(whole.view(np.uint64))
-    chunks = pc.fill_null(column.cast(pa.large_string()), "").chunks
-    texts = pa.concat_arrays(chunks) if chunks else pa.array([], pa.large_string())
+    texts = pa.concat_arrays(pc.fill_null(column.cast(pa.large_string()), "").chunks)
     _, offsets, data = texts.buffers()
     bounds = np.frombuffer(offsets, np.int64)[texts.offset :][: len(texts) + 1]
-    held = np.frombuffer(data, np.uint8) if data is not None else np.empty(0, np.uint8)
+    held = np.frombuffer(data, np.uint8)
     lengths = np.diff(bounds)
     found = np.full(len(texts), 0xCBF29CE484222325, dtype=np.uint64)
-    for place in range(int(lengths.max(initial=0))):
+    for place in range(int(lengths.max())):
         some = np.flatnonzero(lengths > place)
         found[some] = (found[some] ^ held[bounds[some] + place]) * np.uint64(0x100000001B3)
     found[lengths == 0] = 0
