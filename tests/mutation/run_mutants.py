@@ -41,7 +41,7 @@ MODULES = {
     "evaluation/ranked_metrics": ["tests/registry/test_paired_bootstrap.py"],
     "lake/manifest": ["tests/lake"],
     "lake/digest": ["tests/lake/test_digest.py"],
-    "lake/lake": ["tests/lake"],
+    "lake/lake": ["tests/lake/test_lake.py", "tests/lake"],
     "lake/partition_versions": ["tests/lake/test_partition_versions.py", "tests/lake/test_lake.py"],
     "evidence/evidence": ["tests/evidence"],
     "evidence/ledger": ["tests/evidence"],

@@ -210,9 +210,9 @@ def test_entities_of_several_views_stand_once(repository: Repository) -> None:
 
 def test_entities_of_two_keys_have_both(repository: Repository) -> None:
     repository.put("pairs", a=[1, None, 1], b=["x", "y", None], ts=at(1, 1, 1), f=[1.0, 2.0, 3.0])
-    view = repository.view("pairs", keys=[("first", "a"), ("second", "b")])
+    view = repository.view("pairs", keys=[("First", "a"), ("second", "b")])
     found = repository.found(view, period=(NOON, NOON + timedelta(minutes=60)))
-    assert (found["first"], found["second"], found["f"]) == ([1], ["x"], [1.0])
+    assert (found["First"], found["second"], found["f"]) == ([1], ["x"], [1.0])
 
 
 def test_without_any_key_there_is_one_row_if_there_is_any(repository: Repository) -> None:
