@@ -45,11 +45,7 @@ MODULES = {
     "lake/partition_versions": ["tests/lake/test_partition_versions.py", "tests/lake/test_lake.py"],
     "evidence/evidence": ["tests/evidence"],
     "evidence/ledger": ["tests/evidence"],
-    "evidence/waiver": [
-        "tests/evidence/test_waiver.py",
-        "tests/raw/test_trust.py",
-        "tests/registry/test_waivers_and_approvals.py",
-    ],
+    "evidence/waiver": ["tests/evidence/test_waiver.py"],
     "evidence/standing": ["tests/evidence/test_standing.py"],
     "evidence/withdrawal": ["tests/evidence/test_withdrawal.py"],
     "registry/withdrawn_answers": ["tests/registry/test_withdrawn_answers.py"],

@@ -8,7 +8,7 @@ import pytest
 from raw_lake import BUYER, RawLake, expect
 from raw_sources import rows_of, with_column
 
-from platform_assets.errors import Blocked, LakeError
+from platform_assets.errors import LakeError
 from platform_assets.evidence.evidence import Evidence
 from platform_assets.evidence.waiver import record_waiver, waiver_for
 from platform_assets.evidence.withdrawal import record_withdrawal
@@ -133,26 +133,6 @@ def test_a_waiver_that_is_not_valid_covers_nothing(lake: RawLake, body: dict[str
 def test_a_waiver_holds_through_its_last_day(lake: RawLake) -> None:
     record_waiver(lake.stores.ledger, red(lake), OWNER, "refunds", TODAY, by=ANA)
     assert lake.untrusted(BAD_DAY) == {}
-
-
-@pytest.mark.parametrize(
-    ("by", "reason", "expires", "told"),
-    [
-        (" ", "why", TOMORROW, "needs a person"),
-        ("team:data", "why", TOMORROW, "needs a person"),
-        (ANA, "", TOMORROW, "reason"),
-        (ANA, "why", "soon", "end date"),
-        (ANA, "why", "2020-01-01", "covers nothing"),
-        (ANA, "why", "2999-01-01", "no exception any more"),
-    ],
-    ids=["nobody", "a team", "no reason", "no date", "past", "for ever"],
-)
-def test_an_incomplete_waiver_is_refused(
-    lake: RawLake, by: str, reason: str, expires: str, told: str
-) -> None:
-    with pytest.raises(Blocked, match=told):
-        record_waiver(lake.stores.ledger, red(lake), OWNER, reason, expires, by=by)
-    assert lake.stores.ledger.entries(kind="waiver") == []
 
 
 def test_a_waiver_written_into_the_ledger_by_hand_is_noticed(lake: RawLake) -> None:
