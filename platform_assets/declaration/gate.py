@@ -18,6 +18,10 @@ class Waivable(Declared):
         default=(), description="People who may waive this gate's failure, with a reason and an end."
     )
 
+    def _demanding(self, what: str) -> str:
+        waived = f" A failure may be waived by {', '.join(self.waivable_by)}." if self.waivable_by else ""
+        return what + waived
+
 
 class Floor(Waivable):
     """A metric must be at least this high on the test days."""
@@ -29,6 +33,11 @@ class Floor(Waivable):
     @property
     def key(self) -> str:
         return f"floor_{self.metric}"
+
+    @property
+    def demand(self) -> str:
+        """What must hold, in one sentence with its limits."""
+        return self._demanding(f"{self.metric} is at least {self.at_least:g} on the test days.")
 
 
 class NotWorseThanChampion(Waivable):
@@ -45,6 +54,14 @@ class NotWorseThanChampion(Waivable):
     def key(self) -> str:
         return self.kind
 
+    @property
+    def demand(self) -> str:
+        """What must hold, in one sentence with its limits."""
+        return self._demanding(
+            f"{self.metric} is not below the champion's by more than {self.margin:g}: lower bound at "
+            f"{self.confidence:.0%} of {self.resamples} paired resamples of {self.entity}."
+        )
+
 
 class ContractHolds(Declared):
     """Every raw day that reaches the training or test rows passed its contract or is waived."""
@@ -54,6 +71,11 @@ class ContractHolds(Declared):
     @property
     def key(self) -> str:
         return self.kind
+
+    @property
+    def demand(self) -> str:
+        """What must hold, in one sentence with its limits."""
+        return "Every raw day that reaches the training or test rows passed its contract or is waived."
 
 
 class FeatureEquality(Waivable):
@@ -67,6 +89,14 @@ class FeatureEquality(Waivable):
     def key(self) -> str:
         return self.kind
 
+    @property
+    def demand(self) -> str:
+        """What must hold, in one sentence with its limits."""
+        return self._demanding(
+            f"An independent implementation finds the same features for {self.entities} entities "
+            f"of each kind."
+        )
+
 
 class NoLeakage(Waivable):
     """Nothing changes when source and labels are cut at what was available; no single column tells all."""
@@ -79,6 +109,15 @@ class NoLeakage(Waivable):
     @property
     def key(self) -> str:
         return self.kind
+
+    @property
+    def demand(self) -> str:
+        """What must hold, in one sentence with its limits."""
+        allowed = f" but {', '.join(self.allow)}" if self.allow else ""
+        return self._demanding(
+            f"Nothing changes for {self.rows} rows when source and labels are cut at what was available; no "
+            f"single input{allowed} has an average precision above {self.single_column_limit:g}."
+        )
 
 
 class Parity(Waivable):
@@ -97,6 +136,15 @@ class Parity(Waivable):
     @property
     def key(self) -> str:
         return self.kind
+
+    @property
+    def demand(self) -> str:
+        """What must hold, in one sentence with its limits."""
+        share = f"at most {100 * self.at_most:g}%" if self.at_most else "none"
+        return self._demanding(
+            f"Values served equal training values at the same moment: {share} of about {self.requests} "
+            f"requests, and of each view's entities, may differ."
+        )
 
 
 class Approval(Declared):
@@ -117,6 +165,14 @@ class Approval(Declared):
     @property
     def key(self) -> str:
         return self.kind
+
+    @property
+    def demand(self) -> str:
+        """What must hold, in one sentence with its limits."""
+        return (
+            f"{self.count} of {', '.join(self.approvers)} approve this version, "
+            f"on exactly the evidence of the other gates."
+        )
 
 
 Gate = Annotated[

@@ -53,14 +53,14 @@ def registered_model_asset(repository: Repository, product: Product) -> dg.Asset
             f"version {payload['version']}",
         )
         return dg.MaterializeResult(
-            metadata=events.manifest_metadata(manifest)
-            | {
+            metadata={
                 vocabulary.MODEL_VERSION: payload["version"],
                 vocabulary.MODEL_DIGEST: payload["model_digest"],
                 "model/lineage": dg.MetadataValue.json(
                     {k: v for k, v in payload.items() if k not in ("raw", "gates")}
                 ),
             }
+            | events.manifest_metadata(manifest)
         )
 
     return registered_model
@@ -78,7 +78,9 @@ def promotion_asset(repository: Repository, product: Product) -> dg.AssetsDefini
         kinds={"mlflow", "ledger"},
         code_version=product.gates_version,
         deps=[asset_keys.product_key(product, noun) for noun in ("registered_model", "parity_report")],
-        check_specs=[dg.AssetCheckSpec(name, asset=key) for name in checks.values()],
+        check_specs=[
+            dg.AssetCheckSpec(checks[gate.key], asset=key, description=gate.demand) for gate in product.gates
+        ],
     )
     def promotion(context: dg.AssetExecutionContext, platform: PlatformResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
         from platform_assets.registry.ledger_page import write_ledger_page
@@ -144,6 +146,7 @@ def _gate_check(
         # a waived failure stays a failure to look at, in yellow
         severity=dg.AssetCheckSeverity.WARN if gate and gate.waived_by else dg.AssetCheckSeverity.ERROR,
         description=(gate.told if gate else f"UNKNOWN: not decided: {decision.reason}")[:500],
+        metadata={vocabulary.EVIDENCE_ID: gate.evidence_id} if gate and gate.evidence_id else {},
     )
 
 

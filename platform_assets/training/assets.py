@@ -112,15 +112,15 @@ def training_run_asset(repository: Repository, product: Product) -> dg.AssetsDef
             f"{product.name}/training_run", None, time.perf_counter() - started, product.estimator.path
         )
         return dg.MaterializeResult(
-            metadata=events.manifest_metadata(manifest)
-            | {
+            metadata={
+                "model/estimator": product.estimator.path,
                 vocabulary.MODEL_DIGEST: payload["model_digest"],
                 "mlflow/run_id": str(manifest.notes.get("mlflow_run_id", "")),
-                "model/estimator": product.estimator.path,
                 "model/folder": dg.MetadataValue.path(
                     str(stores.home.root / Path(str(manifest.notes.get("artifact_path", ""))))
                 ),
             }
+            | events.manifest_metadata(manifest)
         )
 
     return training_run
@@ -136,11 +136,11 @@ def _columns(
     }
     keys = [repository.entity(name).join_key for name in product.entities]
     names = dict.fromkeys((*source.primary_key, source.event_timestamp, *keys, *inputs, product.label.column))
-    types = {f.name: f.type for view in repository.views_of(product) for f in view.features}
+    features = {f.name: f for view in repository.views_of(product) for f in view.features}
     columns, deps = [], {}
     for name in names:
         if name in from_view:
-            columns.append((name, types[name], ""))
+            columns.append((name, features[name].type, features[name].description))
             deps[name] = [(asset_keys.view_key(from_view[name]), name)]
         else:
             columns.append((name, source.column(name).type, source.column(name).description))

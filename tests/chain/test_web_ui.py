@@ -53,10 +53,14 @@ def address(make_clinic: Callable[..., Clinic], tmp_path_factory: pytest.TempPat
             "/assets/clinic_no_shows/promotion",
             ("all 6 gates passed; replaces no champion", "not_worse_than_champion"),
         ),
+        (
+            "/assets/clinic_no_shows/promotion?view=checks&checkDetail=gate_floor_roc_auc",
+            ("roc_auc is at least 0.6 on the test days.", "evidence/id"),
+        ),
         ("/assets/clinic_no_shows/evaluation_report", ("metric/roc_auc", "curve/ROC", "calibration")),
         ("/assets/raw/appointments?view=checks", ("expected_volume", "all 26 days passed")),
     ],
-    ids=["graph", "promotion", "evaluation", "contract"],
+    ids=["graph", "promotion", "gate", "evaluation", "contract"],
 )
 def test_page_shows(address: str, path: str, texts: tuple[str, ...]) -> None:
     from playwright.sync_api import sync_playwright
@@ -66,5 +70,6 @@ def test_page_shows(address: str, path: str, texts: tuple[str, ...]) -> None:
         page = browser.new_page(viewport={"width": 1600, "height": 1400})
         page.goto(address + path)
         for text in texts:
-            page.get_by_text(text).first.wait_for(timeout=60_000)
+            # the page measures how long names are in elements of their own, which nobody sees
+            page.get_by_text(text).locator("visible=true").first.wait_for(timeout=60_000)
         browser.close()

@@ -70,6 +70,17 @@ def test_every_asset_says_who_and_what() -> None:
         assert {"cpu", "memory"} == set(resources["requests"]) == set(resources["limits"]), key
 
 
+def test_every_check_and_column_says_what_it_is() -> None:
+    definitions = build_definitions()
+    graph = definitions.resolve_asset_graph()
+    silent = [key.to_user_string() for key in graph.asset_check_keys if not graph.get(key).description]
+    assert silent == []
+    for key in graph.get_all_asset_keys():
+        schema = definitions.resolve_assets_def(key).specs_by_key[key].metadata.get("dagster/column_schema")
+        columns = schema.columns if schema else []
+        assert [column.name for column in columns if not column.description] == [], key
+
+
 def test_the_chain_is_connected() -> None:
     graph = build_definitions().resolve_asset_graph()
     ends = dg.AssetSelection.assets(["card_fraud", "drift_report"], ["card_fraud", "hindsight_report"])
