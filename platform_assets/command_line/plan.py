@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 from typing import Any
 
@@ -98,7 +97,12 @@ def _plain(
         ],
         "live": list(found.live),
         "blocked": dict(found.blocked),
-        "contract": None if found.contract is None else dataclasses.asdict(found.contract),
+        "contract": found.contract
+        and {
+            "days": list(found.contract.days),
+            "fails": dict(found.contract.fails),
+            "heals": list(found.contract.heals),
+        },
         "contract_accepted": found.accepted,
     }
 

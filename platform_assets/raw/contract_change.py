@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from platform_assets.declaration.source import Source
 from platform_assets.evidence.evidence import Evidence, Verdict
@@ -12,6 +12,7 @@ from platform_assets.lake.manifest import Manifest
 from platform_assets.raw.declared_contract import Contract
 from platform_assets.raw.finding import verdict_of
 from platform_assets.raw.judgement import KIND, contract_versions, judge_contract
+from platform_assets.raw.suite import VOLUME_NAME
 from platform_assets.raw.volume import expected_volume
 from platform_assets.stores import Stores
 from platform_assets.vocabulary import raw_table
@@ -58,27 +59,31 @@ def judge_again(
 ) -> ContractChange:
     """The same, where it was judged `earlier`: only days of which that may not be true any more are judged.
 
-    They are those that came, were corrected or waived since, those that did not pass, and those whose
-    volume fails since other days came. Rows that `before` was not asked yet are no days to fall:
+    They are those that came, were corrected or waived since, those that are red now, and those whose
+    volume moved with the days around them. Rows that `before` was not asked yet are no days to fall:
     nothing was built on them.
     """
     stored = _stored(stores, source)
     known = _evidence_of(stores, before, stored)
     held = _held(stores, source, known)
-    passed = {
-        day: rows for day, rows in earlier.measured["held"].items() if day not in earlier.measured["fails"]
+    same = {day for day in held if earlier.measured["held"].get(day) == stored[day].digest}
+    told: Mapping[str, str] = earlier.measured["fails"]
+    # rows that are the same fail again, but for a volume that moved or what could not be measured
+    fails = {
+        day: why
+        for day, why in told.items()
+        if day in same and VOLUME_NAME not in why and not why.startswith(Verdict.UNKNOWN)
     }
     counts = {
         day: manifest.rows for day, manifest in stores.lake.table(raw_table(source.name)).current().items()
     }
-    asked = [
+    passes = {
         day
-        for day in known
-        if day not in held
-        or passed.get(day) != stored[day].digest
-        or verdict_of([expected_volume(after.volume, day, counts)]) is not Verdict.PASSED
-    ]
-    return _change(stores, source, after, stored, held, asked)
+        for day in same - told.keys()
+        if verdict_of([expected_volume(after.volume, day, counts)]) is Verdict.PASSED
+    }
+    found = _change(stores, source, after, stored, held, known.keys() - fails.keys() - passes)
+    return replace(found, fails=fails | dict(found.fails))
 
 
 def built_on(stores: Stores, source: Source, contract: Contract) -> dict[str, Evidence]:
@@ -122,7 +127,7 @@ def _change(
     held: set[str],
     asked: Iterable[str],
 ) -> ContractChange:
-    """Whoever is not asked is known to pass."""
+    """What `after` says of the days asked; of the others it is known."""
     now = judge_contract(stores, source, after, asked)
     passes = {day for day, found in now.items() if found.verdict is Verdict.PASSED}
     return ContractChange(

@@ -133,7 +133,8 @@ def settle_contract(
     if found.declared.suite.problem:
         return found
     _keep_in_force(stores, source, found.in_force, run_id)
-    found = judge_days_since(stores, source, suite_path, run_id=run_id)
+    if found.accepted is not None:
+        found = judge_days_since(stores, source, suite_path, run_id=run_id)
     # one that passed takes effect in the run that found it: where it did not, rows may be others by now
     if found.pending and (found.change is None or found.change.verdict is Verdict.PASSED):
         judged = judge_change(stores, source, found.in_force, found.declared)
@@ -188,13 +189,14 @@ def _keep_in_force(stores: Stores, source: Source, contract: Contract, run_id: s
     So that every contract is kept that evidence names.
     """
     table, kept = contracts_in_force(stores, source)
-    if not kept:
-        _keep(stores, source, contract, "the first contract of the source", run_id)
-    elif kept[-1].notes["version"] != contract.version:
-        masked = table.document_of(kept[-1]).get("masked")
-        other = masked != list(contract.masked)
+    present = table.manifest(IN_FORCE)
+    if present is None:
+        cause = "the contract before it was lost" if kept else "the first contract of the source"
+        _keep(stores, source, contract, cause, run_id)
+    elif present.notes["version"] != contract.version:
+        other = table.document_of(present).get("masked") != list(contract.masked)
         cause = "other columns are masked" if other else "days are judged in another way by this release"
-        notes = {ACCEPTED: kept[-1].notes[ACCEPTED]} if ACCEPTED in kept[-1].notes else {}
+        notes = {ACCEPTED: present.notes[ACCEPTED]} if ACCEPTED in present.notes else {}
         _keep(stores, source, contract, cause, run_id, notes)
 
 

@@ -257,3 +257,13 @@ def test_a_volume_that_moved_takes_no_waiver_away(tmp_path: Path) -> None:
     lake.put(DAYS[0], with_column(rows_of(DAYS[0], 40), "price", [500.0] * 40))
     lake.ask(DAYS[0])
     assert lake.untrusted(*DAYS).keys() == {DAYS[0]}
+
+
+def test_the_history_tells_that_the_contract_before_was_lost(lake: RawLake) -> None:
+    """Its file was damaged, and its pointer deleted as `verify` says: what is declared is all that there is."""
+    table, _ = contracts_in_force(lake.stores, lake.source)
+    lake.declare(PRICE, BUYER, CHEAP)
+    (table.folder / "manifests/in_force/current").unlink()
+    lake.ask(*DAYS)
+    causes = [manifest.cause for manifest in contracts_in_force(lake.stores, lake.source)[1]]
+    assert causes == ["the first contract of the source", "the contract before it was lost"]
