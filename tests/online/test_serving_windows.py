@@ -97,6 +97,21 @@ def test_without_an_own_row_only_events_count() -> None:
     assert [finish(SOURCE, f, events, moment, None) for f in view.windows] == [1, 5.0]
 
 
+def test_an_entity_without_events_has_its_own_row() -> None:
+    """Nothing is known of it, so there are no keys either."""
+    view = view_of(
+        {"function": "last", "column": "whole", "window": "1d"},
+        {"function": "max", "column": "cents", "window": "1d"},
+        {"function": "count", "column": "place", "window": "1d"},
+        {"function": "count", "column": "place", "window": "1d", "include_current_row": False},
+    )
+    row, kept = one_row(whole=4, cents=2.51), measures(SOURCE, view)
+    nobody = Events(np.empty(0, np.int64), None, events_of([], kept).values)
+    own = {measure.column: measured(measure, row) for measure in kept} | {OWN_KEY: key_of(row)}
+    found = [finish(SOURCE, f, nobody, microseconds_of(row["at"]), own) for f in view.windows]
+    assert found == [4.0, 2.51, 1, 0]
+
+
 def test_the_own_row_is_left_out_of_the_stored_ones_only_where_it_is() -> None:
     rows = table_of([{"slip": n, "minute": n} for n in range(3)]).to_pylist()
     events = events_of(rows, measures(SOURCE, VIEW))
