@@ -46,4 +46,11 @@ def prepare(home: Home) -> Path:
 
 
 if __name__ == "__main__":
+    import dagster as dg
+
+    from platform_assets.command_line.abandoned_runs import end_abandoned_runs
+
     print(prepare(Home.from_environment()))
+    with dg.DagsterInstance.get() as present:
+        for told in end_abandoned_runs(present):
+            print(told)

@@ -74,6 +74,7 @@ def _run(arguments: argparse.Namespace) -> int:
     import dagster as dg
 
     from platform_assets.automation.reconcile import reconcile, tables_of_product, tables_of_source
+    from platform_assets.command_line.abandoned_runs import end_abandoned_runs
     from platform_assets.command_line.summary import print_summary
     from platform_assets.definitions import build_definitions
 
@@ -81,7 +82,7 @@ def _run(arguments: argparse.Namespace) -> int:
     print(f"platform-assets: {product.name} in {home.root}")
     with dg.DagsterInstance.get() as instance:
         daily = tables_of_source(product.source, repository.views_of(product)) | tables_of_product(product)
-        for told in reconcile(instance, stores, daily):
+        for told in end_abandoned_runs(instance) + reconcile(instance, stores, daily):
             print(f"  {told}")
         built, failed, work = _until_nothing_is_open(
             instance, build_definitions(), stores, repository, product
