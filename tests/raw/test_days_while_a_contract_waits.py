@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,13 @@ from raw_sources import rows_of, with_column
 from platform_assets.declaration.source import Volume
 from platform_assets.evidence.standing import today
 from platform_assets.evidence.waiver import record_waiver
+from platform_assets.evidence.withdrawal import record_withdrawal
+from platform_assets.lineage.garbage import garbage
+from platform_assets.lineage.raw_day import used_by
+from platform_assets.lineage.verification import verify
 from platform_assets.raw import contract_in_force
-from platform_assets.raw.contract_in_force import contracts_in_force, pending_change
+from platform_assets.raw.contract_in_force import contracts_in_force, in_force_by, pending_change
+from platform_assets.registry.timeline import timeline
 
 DAYS = ["2024-03-01", "2024-03-02", "2024-03-03", "2024-03-04"]
 NEW = "2024-03-05"
@@ -267,3 +272,27 @@ def test_the_history_tells_that_the_contract_before_was_lost(lake: RawLake) -> N
     lake.ask(*DAYS)
     causes = [manifest.cause for manifest in contracts_in_force(lake.stores, lake.source)[1]]
     assert causes == ["the first contract of the source", "the contract before it was lost"]
+
+
+def test_what_auditors_ask_finds_every_contract_and_the_word_for_it(lake: RawLake) -> None:
+    lake.declare(PRICE, BUYER, CHEAP)
+    lake.ask(*DAYS)
+    word = lake.accept()
+    lake.ask(*DAYS)
+    stores = lake.stores
+    table, kept = contracts_in_force(stores, lake.source)
+    assert verify(stores).broken == []
+    later = datetime.now(UTC) + timedelta(days=400)
+    assert [found for found in garbage(stores, keep_days=1, now=later) if found.table == table.name] == []
+    assert [table.document_of(manifest)["masked"] for manifest in kept] == [["buyer"], ["buyer"]]
+    (told,) = timeline(stores.ledger.entries(), "any", "orders")
+    assert (told.sequence, told.who, told.version) == (word, ANA, "")
+    assert told.detail.startswith(f"contract_change {kept[-1].notes['version']}: they are wrong, until ")
+    record_withdrawal(stores.ledger, word, ANA, "too early")
+    assert verify(stores).broken == []
+    assert timeline(stores.ledger.entries(), "any", "orders")[0].detail.startswith(f"waiver {word} of ")
+    assert {use.noun for use in used_by(stores, "orders", DAYS[0]).uses} == set()
+    assert in_force_by(stores, "orders", word) == kept[-1].notes["version"]
+    masked(lake, "price")
+    lake.ask(*DAYS)
+    assert in_force_by(stores, "orders", word) == lake.standing().in_force.version

@@ -36,13 +36,24 @@ class Squad:
     def __init__(self, root: Path) -> None:
         self.lake = RawLake(root, *SUITES["loose"])
         self.root = root
-        self.repository = Repository({"orders": self.lake.source}, {}, {}, {"orders": root})
         for day in DAYS:
             self.file(day, 1.0)
 
-    def file(self, day: str, price: float) -> None:
-        rows = rows_of(day, first=100 * int(day[-2:]))
-        pq.write_table(with_column(rows, "price", [price] * 5), self.root / f"{day}.parquet")
+    @property
+    def repository(self) -> Repository:
+        return Repository({"orders": self.lake.source}, {}, {}, {"orders": self.root})
+
+    def file(self, day: str, price: float, count: int = 5) -> None:
+        rows = rows_of(day, count, first=100 * int(day[-2:]))
+        pq.write_table(with_column(rows, "price", [price] * count), self.root / f"{day}.parquet")
+
+    def volume(self, at_least: float) -> None:
+        volume = self.lake.source.volume.model_copy(update={"at_least": at_least})
+        self.lake.source = self.lake.source.model_copy(update={"volume": volume})
+
+    def mask(self, *names: str) -> None:
+        columns = [c.model_copy(update={"masked": c.name in names}) for c in self.lake.source.columns]
+        self.lake.source = self.lake.source.model_copy(update={"columns": tuple(columns)})
 
     def observe(self) -> SourceObservation:
         return observe_source(self.lake.stores, self.repository, self.lake.source, {})
@@ -129,8 +140,15 @@ def test_what_is_to_be_judged_stands_beside_what_is_new(squad: Squad) -> None:
 
 STEPS = st.one_of(
     st.tuples(st.just("declare"), st.sampled_from(sorted(SUITES))),
-    st.tuples(st.just("file"), st.sampled_from([*DAYS, "2024-03-07"]), st.sampled_from([1.0, 60.0, 500.0])),
-    st.tuples(st.just("unlist"), st.sampled_from(DAYS)),
+    st.tuples(
+        st.just("file"),
+        st.sampled_from([*DAYS, "2024-03-05", "2024-03-07"]),
+        st.sampled_from([1.0, 60.0, 500.0]),
+        st.sampled_from([5, 5, 9]),
+    ),
+    st.tuples(st.just("volume"), st.sampled_from([0.1, 0.5, 0.8])),
+    st.tuples(st.just("mask"), st.sampled_from(["buyer", "price"])),
+    st.tuples(st.just("unlist"), st.sampled_from(DAYS[:3])),
     st.tuples(st.just("waive"), st.sampled_from(DAYS)),
     st.tuples(st.just("forget"), st.sampled_from(DAYS)),
     st.sampled_from([("unreadable",), ("accept",), ("withdraw",), ("damage",), ("run",), ("run",)]),
