@@ -167,7 +167,9 @@ def take(squad: Squad, step: tuple[Any, ...]) -> None:
             getattr(squad, name)(*arguments)
 
 
-@settings(max_examples=15, deadline=None)
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@settings(max_examples=40, deadline=None)
 @given(steps=st.lists(STEPS, min_size=2, max_size=10))
 def test_a_run_comes_to_rest_and_takes_no_day_unseen(steps: list[tuple[Any, ...]]) -> None:
     with tempfile.TemporaryDirectory() as folder:
