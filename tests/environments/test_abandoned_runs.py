@@ -9,6 +9,7 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.events import EngineEventData
 
 from platform_assets.command_line.abandoned_runs import end_abandoned_runs, is_at_work
 from platform_assets.command_line.dagster_home import DAGSTER_YAML
@@ -36,6 +37,21 @@ def test_a_run_without_a_process_is_recorded_as_failed(tmp_path: Path) -> None:
         assert told.startswith(f"run {run.run_id[:8]} of training: the process that ran it (pid ")
         assert [run.status for run in instance.get_runs()] == [dg.DagsterRunStatus.FAILURE]
         assert end_abandoned_runs(instance) == []
+
+
+def test_processes_of_another_machine_are_not_looked_for() -> None:
+    """A shared storage holds runs of every machine, and their numbers mean nothing here."""
+    with dg.DagsterInstance.ephemeral() as instance:
+        run = instance.create_run_for_job(training_elsewhere, status=dg.DagsterRunStatus.STARTED)
+        instance.report_engine_event(
+            "at work elsewhere", run, EngineEventData({"pid": dg.MetadataValue.text(str(2**22 + 1))})
+        )
+        assert end_abandoned_runs(instance) == []
+
+
+@dg.job
+def training_elsewhere() -> None:
+    """Steps do not matter here."""
 
 
 def test_a_run_at_work_is_left_alone() -> None:
