@@ -8,6 +8,7 @@ from typing import Any
 import dagster as dg
 from pydantic import BaseModel
 
+from platform_assets.components.code_references import declared_in
 from platform_assets.components.product_scaffold import ProductScaffolder
 from platform_assets.components.repositories import location_of, product_folders, repository
 from platform_assets.components.shared_assets import source_definitions
@@ -100,6 +101,9 @@ def product_definitions(
         predictions_asset(declared, product),
         drift_report_asset(declared, product),
     ]
+    if file is not None and location is None:
+        # below a `defs` folder Dagster links the component's file itself
+        assets = [declared_in(asset, file, 1) for asset in assets]
     jobs = product_jobs(declared, product)
     own = dg.Definitions(
         assets=assets,

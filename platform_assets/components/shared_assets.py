@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import dagster as dg
 
+from platform_assets.components.code_references import declared_in
 from platform_assets.declaration.repository import Repository
 from platform_assets.features.assets import feature_view_asset
 from platform_assets.jobs.source_jobs import source_jobs
@@ -22,11 +23,21 @@ def source_definitions(repository: Repository, sources: Iterable[str]) -> dg.Def
     for name in sources:
         source = repository.source(name)
         views = [view for view in repository.feature_views.values() if view.source == name]
-        assets.append(raw_asset(repository, source))
-        assets += [feature_view_asset(repository, view) for view in views]
-        assets += [online_asset(repository, view) for view in views if view.online]
-        assets += [view_parity_asset(repository, view) for view in views if view.online]
+        assets += _linked(repository, "sources", name, raw_asset(repository, source))
+        for view in views:
+            of_view = [feature_view_asset(repository, view)]
+            if view.online:
+                of_view += [online_asset(repository, view), view_parity_asset(repository, view)]
+            assets += _linked(repository, "feature_views", view.name, *of_view)
         made = source_jobs(source, views)
         jobs += made
         sensors.append(source_sensor(repository, source, made))
     return dg.Definitions(assets=assets, jobs=jobs, sensors=sensors)
+
+
+def _linked(
+    repository: Repository, kind: str, name: str, *assets: dg.AssetsDefinition
+) -> list[dg.AssetsDefinition]:
+    """Assets with the link to their declaration; one made in Python has none."""
+    place = repository.places.get((kind, name))
+    return [declared_in(asset, *place) for asset in assets] if place else list(assets)

@@ -42,6 +42,8 @@ class Repository:
     feature_views: Mapping[str, FeatureView] = field(default_factory=dict)
     folders: Mapping[str, Path] = field(default_factory=dict)
     view_folders: Mapping[str, Path] = field(default_factory=dict)
+    places: Mapping[tuple[str, str], tuple[Path, int]] = field(default_factory=dict, compare=False)
+    """File and line of what was read from one, by kind (`sources`, `feature_views`) and name."""
 
     def __post_init__(self) -> None:
         """Each view learns what of its source it reads; one whose names do not exist stays as it is."""
@@ -241,7 +243,10 @@ def read_repository(folders: Iterable[Path]) -> Repository:
                         where[item.name] = path.parent
                     elif field_name == "feature_views":
                         views_where[item.name] = path.parent
-    repository = Repository(found["sources"], found["entities"], found["feature_views"], where, views_where)
+    lines = {place: (doc.path, doc.line(place[0], number)) for place, (doc, number) in places.items()}
+    repository = Repository(
+        found["sources"], found["entities"], found["feature_views"], where, views_where, lines
+    )
     for (field_name, name), (document, number) in places.items():
         try:
             if field_name == "sources":

@@ -135,6 +135,18 @@ def test_new_day_is_asked_for_and_the_product_waits(
     assert "waiting for source appointments" in str(waiting.skip_reason)
 
 
+def test_every_asset_opens_its_declaration_in_an_editor(
+    definitions: dg.Definitions, finished: Clinic
+) -> None:
+    linked = {
+        spec.key.path[0]: Path(spec.metadata["dagster/code_references"].code_references[0].file_path)
+        for asset in definitions.assets or ()
+        for spec in asset.specs
+    }
+    declared = finished.defs.parent / "feature_repo" / "appointments.yaml"
+    assert linked == {"clinic_no_shows": finished.defs, "raw": declared, "features": declared}
+
+
 def test_a_declaration_in_python_gives_the_same_graph(finished: Clinic, definitions: dg.Definitions) -> None:
     product = read_product(finished.defs)
     written = type(product)(**{name: getattr(product, name) for name in type(product).model_fields})

@@ -81,6 +81,23 @@ def test_every_check_and_column_says_what_it_is() -> None:
         assert [column.name for column in columns if not column.description] == [], key
 
 
+@pytest.mark.parametrize(
+    ("asset", "file", "line"),
+    [
+        ("raw/card_transactions", "card_transactions.yaml", "- name: card_transactions"),
+        ("features/terminal_risk", "terminal_risk.yaml", "- name: terminal_risk"),
+        ("features/online_terminal_risk", "terminal_risk.yaml", "- name: terminal_risk"),
+        ("features/parity_customer_spending", "customer_spending.yaml", "- name: customer_spending"),
+        ("card_fraud/promotion", "defs.yaml", "type: platform_assets.components.ModelProduct"),
+    ],
+)
+def test_an_asset_opens_its_declaration_in_an_editor(asset: str, file: str, line: str) -> None:
+    spec = build_definitions().resolve_assets_def(dg.AssetKey(asset.split("/"))).get_asset_spec()
+    first = spec.metadata["dagster/code_references"].code_references[0]
+    assert Path(first.file_path).name == file
+    assert Path(first.file_path).read_text().splitlines()[first.line_number - 1].strip() == line
+
+
 def test_the_chain_is_connected() -> None:
     graph = build_definitions().resolve_asset_graph()
     ends = dg.AssetSelection.assets(["card_fraud", "drift_report"], ["card_fraud", "hindsight_report"])
