@@ -58,7 +58,10 @@ def address(make_clinic: Callable[..., Clinic], tmp_path_factory: pytest.TempPat
             ("roc_auc is at least 0.6 on the test days.", "evidence/id"),
         ),
         ("/assets/clinic_no_shows/evaluation_report", ("metric/roc_auc", "curve/ROC", "calibration")),
-        ("/assets/raw/appointments?view=checks", ("expected_volume", "all 26 days passed")),
+        (
+            "/assets/raw/appointments?view=checks&checkDetail=expected_volume",
+            ("expected_volume", "all 26 days passed"),
+        ),
     ],
     ids=["graph", "promotion", "gate", "evaluation", "contract"],
 )
