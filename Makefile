@@ -40,6 +40,10 @@ smoke: install
 smoke-pythons:
 	@$(PYTHON) tests/packaging/other_pythons.py --found-only --target smoke $(PYTHONS)
 
+# Features of Dagster that we use although it may still change them: it said so sixty times at each start.
+QUIET_BETA = ignore:Class `LocalFileCodeReference`,ignore:Class `CodeReferencesMetadataValue`,ignore:Parameter `backfill_policy`,ignore:Parameter `owners`,ignore:Parameter `allow_nonexistent_upstream_partitions`
+
+ui: export PYTHONWARNINGS = $(QUIET_BETA)
 ui: install
 	@$(BIN)/python -m platform_assets.command_line.dagster_home
 	@DAGSTER_HOME="$${PLATFORM_HOME:-$(CURDIR)/.platform}/dagster" $(BIN)/dagster dev -w workspace.yaml -h 127.0.0.1 -p $${PORT:-3000}
