@@ -69,3 +69,7 @@ def test_a_tightened_contract(make_clinic: Callable[..., Clinic]) -> None:
     assert "BLOCKED" not in done.stdout
     healed = clinic.command("contract", "history", "appointments", *product).stdout.splitlines()[0]
     assert healed.endswith("2 that did not pass do")
+    again = clinic.run()
+    assert "nothing has changed; nothing was rebuilt" in again.stdout, again.stdout
+    whole = clinic.command("verify")
+    assert whole.returncode == 0, whole.stdout + whole.stderr
