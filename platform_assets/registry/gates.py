@@ -154,7 +154,7 @@ def _contract(gate: ContractHolds, candidate: Candidate, findings: Findings) -> 
     if findings.contract_version != candidate.contract_version:
         reason = (
             f"the contract changed since registration ({candidate.contract_version} -> "
-            f"{findings.contract_version}); evaluate it again and register the model again"
+            f"{findings.contract_version}); the next run registers the model of the present split again"
         )
         return GateDecision(gate.key, Verdict.UNKNOWN, reason)
     verdicts: dict[str, Verdict] = {}
