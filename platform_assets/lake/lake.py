@@ -22,6 +22,7 @@ from platform_assets.lake.atomic_files import (
 from platform_assets.lake.digest import canonical, document_digest, table_digest
 from platform_assets.lake.manifest import Manifest
 from platform_assets.lake.partition_versions import (
+    POINTER,
     add_version,
     current_version,
     every_version,
@@ -136,8 +137,15 @@ class Table:
         return None if manifest is None else self.document_of(manifest)
 
     def document_of(self, manifest: Manifest) -> dict[str, Any]:
-        """The payload of one version of a document partition."""
-        payload: dict[str, Any] = json.loads(self.path(manifest).read_bytes())
+        """The payload of one version of a document partition; LakeError names its file when it is damaged."""
+        path = self.path(manifest)
+        try:
+            payload: dict[str, Any] = json.loads(path.read_bytes())
+        except ValueError as error:
+            raise LakeError(
+                f"{path}: damaged ({error}); restore it from a copy, or delete "
+                f"{self._versions(manifest.partition) / POINTER} and run again to build its present version"
+            ) from None
         return payload
 
     def write(

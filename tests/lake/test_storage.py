@@ -21,6 +21,7 @@ from platform_assets.evidence.ledger import Ledger
 from platform_assets.evidence.waiver import record_waiver, waiver_for
 from platform_assets.lake.atomic_files import create_once, exclusive_lock, write_atomically
 from platform_assets.lake.lake import Lake, Table
+from platform_assets.lake.manifest import Manifest
 from platform_assets.lake.storage_errors import fix_in, fix_of
 
 
@@ -179,6 +180,24 @@ def test_a_damaged_data_file_does_not_survive_a_rebuild(table: Table) -> None:
     (table.folder / "manifests/2026-01-01/current").unlink()
     put(table, 5)
     assert table.read(["2026-01-01"]).num_rows == 5
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"PAR1"])
+def test_a_damaged_document_is_told_by_its_file_and_deleting_the_pointer_rebuilds(
+    tmp_path: Path, content: bytes
+) -> None:
+    table = Lake(tmp_path).table("products/p/registered_model")
+
+    def write() -> Manifest:
+        return table.write_document("all", {"version": "1"}, code_version="1", inputs={}, cause="test")
+
+    path = table.path(write())
+    path.write_bytes(content)
+    with pytest.raises(LakeError, match=rf"{path.name}: damaged .*delete .*/all/current and run again"):
+        table.document("all")
+    (table.folder / "manifests/all/current").unlink()
+    write()
+    assert table.document("all") == {"version": "1"}
 
 
 # -- a clock that was set back
