@@ -223,15 +223,16 @@ def test_the_web_ui_tells_what_is_not_in_force(tmp_path: Path) -> None:
 
     def checks() -> dict[str, dg.AssetCheckEvaluation]:
         asset = raw_asset(repository, lake.source)
-        result = dg.materialize(
-            [asset],
-            instance=dg.DagsterInstance.ephemeral(),
-            resources={"platform": PlatformResource(home=str(lake.stores.home.root))},
-            tags={
-                "dagster/asset_partition_range_start": DAYS[0],
-                "dagster/asset_partition_range_end": DAYS[-1],
-            },
-        )
+        with dg.DagsterInstance.ephemeral() as instance:
+            result = dg.materialize(
+                [asset],
+                instance=instance,
+                resources={"platform": PlatformResource(home=str(lake.stores.home.root))},
+                tags={
+                    "dagster/asset_partition_range_start": DAYS[0],
+                    "dagster/asset_partition_range_end": DAYS[-1],
+                },
+            )
         found = {check.check_name: check for check in result.get_asset_check_evaluations()}
         assert found.keys() == {key.name for key in asset.check_keys}
         return found

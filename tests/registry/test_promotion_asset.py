@@ -17,11 +17,13 @@ KEYS = ["floor_roc_auc", "not_worse_than_champion", "contract", "feature_equalit
 
 def checks(world: World) -> dict[str, dg.AssetCheckEvaluation]:
     """Materialize the promotion; its checks by gate."""
-    result = dg.materialize(
-        [promotion_asset(world.repository, world.product)],
-        instance=dg.DagsterInstance.ephemeral(),
-        resources={"platform": PlatformResource(home=str(world.stores.home.root))},
-    )
+    # entered: else Dagster looks up its state storage in whichever instance was left open last
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = dg.materialize(
+            [promotion_asset(world.repository, world.product)],
+            instance=instance,
+            resources={"platform": PlatformResource(home=str(world.stores.home.root))},
+        )
     assert result.success
     return {c.check_name.removeprefix("gate_"): c for c in result.get_asset_check_evaluations()}
 
