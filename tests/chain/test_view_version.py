@@ -9,6 +9,8 @@ import pytest
 from clinic import Clinic
 from clinic_data import write_appointments
 
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
 DAYS = 22
 NEW_DAY = "2025-01-23"
 VIEW = "features/clinic_load"
