@@ -8,16 +8,10 @@ from typing import TYPE_CHECKING
 from platform_assets import asset_keys, vocabulary
 from platform_assets.declaration.feature_view import FeatureView
 from platform_assets.declaration.product import Product
-from platform_assets.lake.manifest import Manifest
 from platform_assets.stores import Stores
 
 if TYPE_CHECKING:
     import dagster as dg
-
-
-def untold(told: Mapping[str, str] | set[str], manifests: Mapping[str, Manifest]) -> list[Manifest]:
-    """Manifests of partitions for which no event was recorded. Pure."""
-    return [manifest for partition, manifest in sorted(manifests.items()) if partition not in told]
 
 
 def tables_of_source(source: str, views: Iterable[FeatureView]) -> dict[dg.AssetKey, str]:
@@ -42,11 +36,14 @@ def reconcile(instance: dg.DagsterInstance, stores: Stores, tables: Mapping[dg.A
 
     recorded = []
     for key, name in tables.items():
-        manifests = stores.lake.table(name).current()
-        if not manifests:
+        table = stores.lake.table(name)
+        held = table.partitions()
+        if not held:
             continue
-        missing = untold(set(instance.get_materialized_partitions(key)), manifests)
-        for manifest in missing:
+        told = instance.get_materialized_partitions(key)
+        # each tick of a sensor asks, and nearly always nothing is missing: no other manifest is read
+        missing = table.current(day for day in held if day not in told)
+        for manifest in missing.values():
             instance.report_runless_asset_event(
                 dg.AssetMaterialization(
                     asset_key=key,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from platform_assets.command_line.products import find_product
+from platform_assets.command_line.waivers import refuse_stranger
 from platform_assets.components.repositories import repository
 from platform_assets.declaration.repository import Repository
 from platform_assets.environments import environment
@@ -25,27 +26,23 @@ def add_parser(commands: Any) -> None:
     actions = parser.add_subparsers(dest="action", required=True)
     proposed = actions.add_parser("propose", help="print a suite that the stored days hold; writes nothing")
     judged = actions.add_parser("judge", help="which stored days a suite would fail; changes nothing")
-    for action in (proposed, judged):
+    accepted = actions.add_parser(
+        "accept",
+        help="answer for the stored days that a changed contract fails, so that it takes effect",
+    )
+    told = actions.add_parser("history", help="every contract that was in force, since when and why")
+    for action in (proposed, judged, accepted, told):
         action.add_argument("source", help="name of a source")
         action.add_argument(
             "--product",
             default=None,
             help="whose own feature repository declares the source; default: the one that the home holds",
         )
+    for action in (proposed, judged):
         action.add_argument("--days", type=_days, default=None, help="only the last so many stored days")
     judged.add_argument(
         "--suite", type=Path, default=None, help="a draft to judge in place of the declared suite"
     )
-    accepted = actions.add_parser(
-        "accept",
-        help="answer for the stored days that a changed contract fails, so that it takes effect",
-    )
-    told = actions.add_parser("history", help="every contract that was in force, since when and why")
-    for action in (accepted, told):
-        action.add_argument("source", help="name of a source")
-        action.add_argument(
-            "--product", default=None, help="whose own feature repository declares the source"
-        )
     accepted.add_argument("--by", required=True, help="your e-mail address")
     accepted.add_argument("--owner", default="", help="the source's owner you answer for; default: yourself")
     accepted.add_argument("--reason", required=True, help="why, so that others can judge; kept in the ledger")
@@ -104,8 +101,7 @@ def accept(arguments: argparse.Namespace) -> int:
     repo = _repository(arguments)
     source = repo.source(arguments.source)
     owner = arguments.owner or arguments.by
-    if owner not in source.owners:
-        raise Blocked(f"{owner!r} does not own source {source.name}; owners: {', '.join(source.owners)}")
+    refuse_stranger(source, owner)
     stores = Stores.at(environment().home)
     found = contract_standing(stores, source, repo.contract_path(source))
     if not found.pending:

@@ -10,6 +10,7 @@ from platform_assets.command_line.products import add_product, find_product
 from platform_assets.declaration.gate import Waivable
 from platform_assets.declaration.product import Product
 from platform_assets.declaration.repository import Repository
+from platform_assets.declaration.source import Source
 from platform_assets.environments import environment
 from platform_assets.errors import Blocked, UnknownName
 from platform_assets.evidence.evidence import Evidence, Verdict
@@ -54,10 +55,15 @@ def waive(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _red_day(stores: Stores, repository: Repository, product: Product, day: str, owner: str) -> Evidence:
-    source = repository.source(product.source)
+def refuse_stranger(source: Source, owner: str) -> None:
+    """Raise Blocked for whom the source does not name among its owners."""
     if owner not in source.owners:
         raise Blocked(f"{owner!r} does not own source {source.name}; owners: {', '.join(source.owners)}")
+
+
+def _red_day(stores: Stores, repository: Repository, product: Product, day: str, owner: str) -> Evidence:
+    source = repository.source(product.source)
+    refuse_stranger(source, owner)
     evidence = stores.evidence.latest("contract", vocabulary.raw_table(source.name), day)
     if evidence is None or evidence.verdict is Verdict.PASSED:
         raise Blocked(f"raw day {day} of {source.name} has no red contract verdict to waive")

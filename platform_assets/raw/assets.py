@@ -113,7 +113,7 @@ def _in_force(key: dg.AssetKey, contracts: "ContractStanding", red: Sequence[str
         check_name=IN_FORCE_CHECK,
         passed=not contracts.pending,
         severity=dg.AssetCheckSeverity.WARN,
-        description=contracts.refused[:500] or f"contract {contracts.in_force.version}",
+        description=contracts.refused[:500] or "the declared contract is in force",
         metadata={
             "in_force": contracts.in_force.version,
             "declared": contracts.declared.version,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pytest
 from raw_sources import rows_of, small_source
 
 from platform_assets.declaration.source import Source
@@ -16,6 +17,7 @@ from platform_assets.evidence.standing import today
 from platform_assets.evidence.waiver import record_waiver
 from platform_assets.home import Home
 from platform_assets.lake.manifest import Manifest
+from platform_assets.raw import contract_in_force
 from platform_assets.raw.contract import evaluate_contract
 from platform_assets.raw.contract_in_force import ContractStanding, contract_standing
 from platform_assets.raw.trust import untrusted_days
@@ -65,6 +67,17 @@ class RawLake:
 
     def ask(self, *days: str) -> dict[str, Evidence]:
         return evaluate_contract(self.stores, self.source, self.suite, days, run_id="r1")
+
+    def killed_before_the_switch(self, monkeypatch: pytest.MonkeyPatch, *days: str) -> None:
+        """Ask, and be interrupted right before the declared contract is put in force."""
+
+        def killed(*_: object) -> None:
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr(contract_in_force, "_keep", killed)
+            with pytest.raises(KeyboardInterrupt):
+                self.ask(*days)
 
     def standing(self) -> ContractStanding:
         return contract_standing(self.stores, self.source, self.suite)

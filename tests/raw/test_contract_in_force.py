@@ -18,7 +18,6 @@ from raw_sources import rows_of, with_column
 from platform_assets.declaration.repository import Repository
 from platform_assets.evidence.evidence import Evidence
 from platform_assets.evidence.withdrawal import record_withdrawal
-from platform_assets.raw import contract_in_force
 from platform_assets.raw.assets import _check, raw_asset
 from platform_assets.raw.contract_in_force import (
     contract_standing,
@@ -170,14 +169,7 @@ def test_masking_never_waits(lake: RawLake, tmp_path: Path) -> None:
 
 def test_killed_between_the_judgement_and_the_switch(lake: RawLake, monkeypatch: pytest.MonkeyPatch) -> None:
     lake.declare(PRICE)
-
-    def killed(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(contract_in_force, "_keep", killed)
-        with pytest.raises(KeyboardInterrupt):
-            lake.ask(*DAYS)
+    lake.killed_before_the_switch(monkeypatch, *DAYS)
     assert lake.standing().may_take_effect
     lake.ask(*DAYS)
     assert not lake.standing().pending

@@ -17,7 +17,6 @@ from platform_assets.evidence.withdrawal import record_withdrawal
 from platform_assets.lineage.garbage import garbage
 from platform_assets.lineage.raw_day import used_by
 from platform_assets.lineage.verification import verify
-from platform_assets.raw import contract_in_force
 from platform_assets.raw.contract_in_force import contracts_in_force, in_force_by, pending_change
 from platform_assets.registry.timeline import timeline
 
@@ -140,14 +139,7 @@ def test_killed_before_the_switch_and_a_day_is_corrected(
     put(lake, DAYS[0], 1.0)
     lake.ask(*DAYS)
     lake.declare(PRICE, BUYER, CHEAP)
-
-    def killed(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(contract_in_force, "_keep", killed)
-        with pytest.raises(KeyboardInterrupt):
-            lake.ask(*DAYS)
+    lake.killed_before_the_switch(monkeypatch, *DAYS)
     put(lake, DAYS[1], 60.0)
     lake.ask(*DAYS)
     waits(lake)
